@@ -1,0 +1,33 @@
+/* lock.h - words shared between threads, and the short lock for book-keeping.
+ *
+ * The public headers must compile as C++, so shared words are plain there and atomic only by these accessors.
+ */
+#ifndef XVM_SRC_LOCK_H
+#define XVM_SRC_LOCK_H
+
+#include <stddef.h>
+
+#include "os.h"
+
+#define LOAD(word) __atomic_load_n((word), __ATOMIC_RELAXED)
+#define LOAD_ACQUIRE(word) __atomic_load_n((word), __ATOMIC_ACQUIRE)
+#define STORE(word, value) __atomic_store_n((word), (value), __ATOMIC_RELAXED)
+#define STORE_RELEASE(word, value) __atomic_store_n((word), (value), __ATOMIC_RELEASE)
+#define ATOMIC_ADD(word, value) __atomic_add_fetch((word), (value), __ATOMIC_RELAXED)
+#define SWAP_ACQUIRE(word, value) __atomic_exchange_n((word), (value), __ATOMIC_ACQUIRE)
+
+/* Takes a lock that is held for tens of instructions, never across a system call. A holder that was preempted
+ * is waited for in xvm_os_pause, which sleeps in the end, so that a thread of lower priority can finish. */
+static inline void spin_lock(unsigned *lock)
+{
+    for (unsigned round = 0; SWAP_ACQUIRE(lock, 1u) != 0; round++)
+        while (LOAD(lock) != 0)
+            xvm_os_pause(round++);
+}
+
+static inline void spin_unlock(unsigned *lock)
+{
+    STORE_RELEASE(lock, 0u);
+}
+
+#endif

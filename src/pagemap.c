@@ -1,0 +1,342 @@
+/* pagemap.c - one state for each page, in three levels. The picture and the rules are in pagemap.h.
+ *
+ *     book: | level 2 | present | level 1 | ... | level 0: part of entry 0 | part of entry 1 | ... |
+ *           | head: whole pages ---------------- | whole pages each ------------------------------|
+ *
+ * States are lanes of a word, counted from the lowest bit, so that the byte order of the machine does not
+ * matter; words are read and written whole, so that a reader without the lock never sees half of one.
+ */
+#include <assert.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lock.h"
+#include "pagemap.h"
+#include "pages.h"
+
+enum {
+    LEVELS = 3,
+    FAN = 9,                 /* 512 entries below one */
+    WORD = sizeof(size_t),   /* bytes of a word, and lanes in it */
+    WHOLE_SHIFT = 2 * FAN    /* pages below a level 2 entry */
+};
+static_assert(CHAR_BIT == 8, "a lane is a byte of eight bits");
+static_assert((1 << FAN) % WORD == 0, "the lanes below one entry fill whole words");
+
+static_assert(XVM_OS_LARGEST_PAGE == (size_t)1 << WHOLE_SHIFT, "a part is a byte for each page");
+
+static const size_t ONES = SIZE_MAX / 255; /* a 1 in every lane */
+
+/* How many pages one entry of a level stands for, as a shift. */
+static unsigned shift_of(int level)
+{
+    return (unsigned)level * FAN;
+}
+
+static size_t entries(size_t pages, int level)
+{
+    return ((pages - 1) >> shift_of(level)) + 1;
+}
+
+static size_t bytes_of(size_t pages, int level)
+{
+    return round_up(entries(pages, level), WORD);
+}
+
+/* Level 2, the presence of its parts, level 1. */
+static size_t head_size(size_t pages, size_t page_size)
+{
+    return round_up(2 * bytes_of(pages, 2) + bytes_of(pages, 1), page_size);
+}
+
+size_t xvm_os_pagemap_size(size_t pages, size_t page_size)
+{
+    if (pages == 0 || pages > SIZE_MAX / 4)
+        return 0;
+    return head_size(pages, page_size) + round_up(bytes_of(pages, 0), page_size);
+}
+
+void xvm_os_pagemap_start(xvm_region *region, void *address, size_t pages, size_t page_size)
+{
+    unsigned char *book = address;
+
+    region->own.pages = pages;
+    region->own.level[2] = (size_t *)(void *)book;
+    region->own.present = (size_t *)(void *)(book + bytes_of(pages, 2));
+    region->own.level[1] = (size_t *)(void *)(book + 2 * bytes_of(pages, 2));
+    region->own.level[0] = (size_t *)(void *)(book + head_size(pages, page_size));
+    region->own.ready = 0;
+}
+
+/* --- lanes ------------------------------------------------------------------------------------------------- */
+
+static unsigned lane(const size_t *words, size_t index)
+{
+    return (unsigned)(LOAD_ACQUIRE(&words[index / WORD]) >> (index % WORD * 8)) & 255u;
+}
+
+/* What was stored before is seen by whoever sees this. */
+static void set_lane(size_t *words, size_t index, unsigned state)
+{
+    size_t *word = &words[index / WORD];
+    unsigned shift = (unsigned)(index % WORD * 8);
+
+    STORE_RELEASE(word, (*word & ~((size_t)255 << shift)) | ((size_t)state << shift));
+}
+
+/* The lanes [from, to) of one word as a mask. */
+static size_t lanes(size_t from, size_t to)
+{
+    size_t upto = to == WORD ? SIZE_MAX : ((size_t)1 << (to * 8)) - 1;
+
+    return upto & ~(((size_t)1 << (from * 8)) - 1);
+}
+
+/* The first lane in [from, to) that is not state; to when all are. */
+static size_t first_other(const size_t *words, size_t from, size_t to, unsigned state)
+{
+    for (size_t at = from; at < to; at = round_down(at, WORD) + WORD) {
+        size_t start = round_down(at, WORD);
+        size_t end = to - start < WORD ? to - start : WORD;
+        size_t other = (LOAD(&words[at / WORD]) ^ ONES * state) & lanes(at - start, end);
+
+        if (other != 0)
+            return start + (size_t)__builtin_ctzll(other) / 8;
+    }
+    return to;
+}
+
+/* --- memory of the book ------------------------------------------------------------------------------------ */
+
+static size_t book_offset(const xvm_region *region, const void *address)
+{
+    return (size_t)((const unsigned char *)address - (unsigned char *)(void *)region->own.level[2]);
+}
+
+/* The level 0 part of one level 2 entry: whole pages up to XVM_OS_LARGEST_PAGE, or the end. */
+static xvm_os_book_piece part(const xvm_region *region, size_t entry)
+{
+    size_t size = (size_t)1 << WHOLE_SHIFT;
+    size_t all = round_up(bytes_of(region->own.pages, 0), (size_t)1 << region->own.page_shift);
+    size_t start = entry << WHOLE_SHIFT;
+    xvm_os_book_piece piece = {book_offset(region, region->own.level[0]) + start,
+                            all - start < size ? all - start : size};
+
+    return piece;
+}
+
+bool xvm_os_pagemap_needs(const xvm_region *region, size_t from, size_t to, xvm_os_book_piece *piece)
+{
+    size_t first = from >> WHOLE_SHIFT, last = (to - 1) >> WHOLE_SHIFT;
+
+    if (LOAD_ACQUIRE(&region->own.ready) == 0) {
+        *piece = part(region, 0); /* the head, and what follows it when that is wanted too */
+        piece->size = first == 0 ? piece->offset + piece->size : piece->offset;
+        piece->offset = 0;
+        return true;
+    }
+    first = first_other(region->own.present, first, last + 1, 1);
+    if (first > last)
+        return false;
+    *piece = part(region, first);
+    return true;
+}
+
+void xvm_os_pagemap_have(xvm_region *region, const xvm_os_book_piece *piece)
+{
+    size_t bottom = book_offset(region, region->own.level[0]);
+    size_t start = piece->offset < bottom ? 0 : piece->offset - bottom;
+
+    if (piece->offset + piece->size > bottom)
+        set_lane(region->own.present, start >> WHOLE_SHIFT, 1);
+    STORE_RELEASE(&region->own.ready, 1u);
+}
+
+/* --- looking ----------------------------------------------------------------------------------------------- */
+
+/* The lowest level that has the state of a page, and that state. */
+static unsigned state_of(const xvm_region *region, size_t page, int *level)
+{
+    unsigned state = XVM_OS_STATE_MIXED;
+
+    for (*level = LEVELS; state == XVM_OS_STATE_MIXED && *level > 0;) {
+        --*level;
+        state = lane(region->own.level[*level], page >> shift_of(*level));
+    }
+    return state;
+}
+
+/* The end of the entry that a page is in. */
+static size_t entry_end(size_t page, int level)
+{
+    return ((page >> shift_of(level)) + 1) << shift_of(level);
+}
+
+xvm_os_run xvm_os_pagemap_run(const xvm_region *region, size_t from, size_t limit)
+{
+    xvm_os_run run = {from, limit, XVM_OS_STATE_RESERVED};
+    size_t at = from;
+    int level;
+
+    if (LOAD_ACQUIRE(&region->own.ready) == 0)
+        return run;
+    run.state = state_of(region, from, &level);
+    while (at < limit && state_of(region, at, &level) == run.state) {
+        size_t end = entry_end(at, level == 0 ? 1 : level);
+
+        end = end < limit ? end : limit;
+        at = level == 0 ? first_other(region->own.level[0], at, end, run.state) : end;
+    }
+    run.to = at;
+    return run;
+}
+
+/* --- changing ---------------------------------------------------------------------------------------------- */
+
+typedef struct edit {
+    unsigned keep, set;
+} edit;
+
+static unsigned edited(edit e, unsigned state)
+{
+    return (state & e.keep) | e.set;
+}
+
+static void fill(size_t *words, size_t from, size_t to, unsigned state)
+{
+    for (size_t at = from / WORD; at < (to + WORD - 1) / WORD; at++)
+        STORE(&words[at], ONES * state);
+}
+
+static void change_lanes(size_t *words, size_t from, size_t to, edit e)
+{
+    for (size_t at = from; at < to; at = round_down(at, WORD) + WORD) {
+        size_t start = round_down(at, WORD);
+        size_t mask = lanes(at - start, to - start < WORD ? to - start : WORD);
+        size_t old = words[at / WORD];
+
+        STORE(&words[at / WORD], (old & ~mask) | (((old & ONES * e.keep) | ONES * e.set) & mask));
+    }
+}
+
+/* [from, to) of a level: the entries below one entry of the level above, as far as the region goes. */
+static void below(const xvm_region *region, int level, size_t index, size_t *from, size_t *to)
+{
+    size_t all = entries(region->own.pages, level);
+
+    *from = index << FAN;
+    *to = (index + 1) << FAN;
+    *to = *to < all ? *to : all;
+}
+
+/* An entry becomes MIXED: what it stood for is written below it first. */
+static void open_entry(xvm_region *region, int level, size_t index, unsigned state)
+{
+    size_t from, to;
+
+    below(region, level - 1, index, &from, &to);
+    fill(region->own.level[level - 1], from, to, state);
+    set_lane(region->own.level[level], index, XVM_OS_STATE_MIXED);
+}
+
+/* A MIXED entry becomes one state when all below it are equal. */
+static void close_entry(xvm_region *region, int level, size_t index)
+{
+    const size_t *words = region->own.level[level - 1];
+    unsigned state;
+    size_t from, to;
+
+    below(region, level - 1, index, &from, &to);
+    state = lane(words, from);
+    if (state != XVM_OS_STATE_MIXED && first_other(words, from, to, state) == to)
+        set_lane(region->own.level[level], index, state);
+}
+
+/* One entry that pages [from, to) are in, all or a part of it. True when the change is made there. */
+static bool change_entry(xvm_region *region, int level, size_t from, size_t to, edit e)
+{
+    size_t *words = region->own.level[level];
+    size_t index = from >> shift_of(level);
+    unsigned state = lane(words, index);
+    bool whole = from == index << shift_of(level) &&
+                 (to == entry_end(from, level) || to == region->own.pages);
+
+    if (state != XVM_OS_STATE_MIXED && edited(e, state) == state)
+        return true;
+    if (whole && (state != XVM_OS_STATE_MIXED || e.keep == 0)) {
+        set_lane(words, index, edited(e, state));
+        return true;
+    }
+    if (state != XVM_OS_STATE_MIXED)
+        open_entry(region, level, index, state);
+    return false;
+}
+
+static void change_level(xvm_region *region, int level, size_t from, size_t to, edit e)
+{
+    if (level == 0) {
+        change_lanes(region->own.level[0], from, to, e);
+        return;
+    }
+    for (size_t at = from, end; at < to; at = end) {
+        end = entry_end(at, level);
+        end = end < to ? end : to;
+        if (change_entry(region, level, at, end, e))
+            continue;
+        change_level(region, level - 1, at, end, e); /* three levels: no deeper than two */
+        close_entry(region, level, at >> shift_of(level));
+    }
+}
+
+void xvm_os_pagemap_change(xvm_region *region, size_t from, size_t to, unsigned keep, unsigned set)
+{
+    edit e = {keep & 255u, set & 255u};
+
+    assert(from < to && to <= region->own.pages && region->own.ready);
+    change_level(region, LEVELS - 1, from, to, e);
+}
+
+/* --- checking ---------------------------------------------------------------------------------------------- */
+
+static bool is_state(unsigned state)
+{
+    unsigned protection = state & XVM_OS_STATE_PROTECTION;
+
+    return state == XVM_OS_STATE_RESERVED ||
+           ((state & ~(unsigned)(XVM_OS_STATE_PROTECTION | XVM_OS_STATE_LOCKED)) == 0 &&
+            protection >= XVM_NO_ACCESS && protection <= XVM_READ_WRITE_EXECUTE);
+}
+
+/* The number of the rule that an entry or something below it breaks. */
+static int check_entry(const xvm_region *region, int level, size_t index)
+{
+    unsigned state = lane(region->own.level[level], index);
+    size_t from, to;
+    int broken = 0;
+
+    if (level == 0 || state != XVM_OS_STATE_MIXED)
+        return is_state(state) ? 0 : level == 0 ? 1 : 2;
+    if (level == 2 && lane(region->own.present, index) != 1)
+        return 4;
+    below(region, level - 1, index, &from, &to);
+    if (lane(region->own.level[level - 1], from) != XVM_OS_STATE_MIXED &&
+        first_other(region->own.level[level - 1], from, to,
+                    lane(region->own.level[level - 1], from)) == to)
+        return 3;
+    for (size_t at = from; at < to && broken == 0; at++)
+        broken = check_entry(region, level - 1, at);
+    return broken;
+}
+
+int xvm_os_pagemap_check(const xvm_region *region)
+{
+    int broken = 0;
+
+    if (region->own.ready == 0)
+        return 0;
+    for (size_t at = 0; at < entries(region->own.pages, 2) && broken == 0; at++)
+        broken = check_entry(region, 2, at);
+    return broken;
+}

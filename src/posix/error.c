@@ -1,0 +1,64 @@
+/* error.c - what an errno means. The kernel's ENOMEM has five causes; the operation and a look at the limits
+ * tell them apart (mmap(2), mprotect(2), mlock(2), madvise(2)). */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "call.h"
+
+enum { SPARE_MAPPINGS = 3 }; /* a change in the middle of a mapping needs two more, and one is being made */
+
+static int at_mapping_limit(void)
+{
+    size_t limit = xvm_os_mapping_limit();
+
+    return limit != SIZE_MAX && xvm_os_count_mappings(limit) + SPARE_MAPPINGS >= limit;
+}
+
+/* What ENOMEM means when it is not the mapping limit. */
+static xvm_status no_memory(xvm_os_operation why)
+{
+    switch (why) {
+    case XVM_OS_RESERVE:
+        return XVM_E_ADDRESS_SPACE;
+    case XVM_OS_LOCK:
+        return XVM_E_LOCK_LIMIT;
+    case XVM_OS_RELEASE: /* these ask for no memory but the kernel's own */
+    case XVM_OS_DECOMMIT:
+    case XVM_OS_UNLOCK:
+    case XVM_OS_ATTACH:
+        return XVM_E_MAP_LIMIT;
+    default:
+        return XVM_E_COMMIT_LIMIT;
+    }
+}
+
+static xvm_status status_of(xvm_os_operation why, int code)
+{
+    switch (code) {
+    case ENOMEM:
+        return at_mapping_limit() ? XVM_E_MAP_LIMIT : no_memory(why);
+    case EAGAIN: /* mmap: MCL_FUTURE and over the limit; madvise: a split was refused */
+        return why == XVM_OS_RESERVE ? XVM_E_LOCK_LIMIT : no_memory(why);
+    case EEXIST:
+        return XVM_E_ADDRESS_TAKEN;
+    case EPERM:
+        return why == XVM_OS_LOCK ? XVM_E_LOCK_LIMIT : XVM_E_PERMISSION;
+    case EACCES:
+        return XVM_E_PERMISSION;
+    case EINVAL:
+    case ENOSYS:
+        return why == XVM_OS_ATTACH ? XVM_E_UNSUPPORTED : XVM_E_SYSTEM;
+    default:
+        return XVM_E_SYSTEM;
+    }
+}
+
+xvm_os_answer xvm_os_classify(xvm_os_operation why, int code, size_t size)
+{
+    (void)size;
+    if (code == 0)
+        return (xvm_os_answer){XVM_OK, 0};
+    return (xvm_os_answer){status_of(why, code), code};
+}

@@ -1,0 +1,28 @@
+/* thread.c - what each thread remembers, and how it waits. */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <time.h>
+
+#include "os.h"
+
+enum { SPINS = 64, YIELDS = 128 }; /* rounds; then sleep */
+
+/* Initial-exec: an address from the thread register, with no call that could allocate. */
+static _Thread_local xvm_os_failure last __attribute__((tls_model("initial-exec")));
+
+xvm_os_failure *xvm_os_thread_failure(void)
+{
+    return &last;
+}
+
+void xvm_os_pause(unsigned round)
+{
+    struct timespec nap = {0, 50000};
+
+    if (round < SPINS)
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    else if (round < YIELDS)
+        (void)sched_yield();
+    else
+        (void)nanosleep(&nap, NULL);
+}

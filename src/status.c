@@ -1,0 +1,52 @@
+/* status.c - names and texts of the statuses, and each thread's last failure. */
+#include "failure.h"
+
+const char *xvm_status_name(xvm_status status)
+{
+    switch (status) {
+#define NAME(name, value, text)                                                                    \
+    case name:                                                                                     \
+        return #name;
+        XVM_STATUS_MAP(NAME)
+#undef NAME
+    }
+    return "XVM_E_UNKNOWN";
+}
+
+const char *xvm_status_text(xvm_status status)
+{
+    switch (status) {
+#define TEXT(name, value, text)                                                                    \
+    case name:                                                                                     \
+        return text;
+        XVM_STATUS_MAP(TEXT)
+#undef TEXT
+    }
+    return "That is no status of xvm.";
+}
+
+xvm_status xvm_last_status(void)
+{
+    return xvm_os_thread_failure()->status;
+}
+
+int xvm_system_error(void)
+{
+    return xvm_os_thread_failure()->code;
+}
+
+xvm_status xvm_os_fail(xvm_os_answer answer)
+{
+    if (answer.status != XVM_OK) {
+        xvm_os_failure *last = xvm_os_thread_failure();
+
+        last->status = answer.status;
+        last->code = answer.code;
+    }
+    return answer.status;
+}
+
+xvm_status xvm_os_fail_with(xvm_status status)
+{
+    return xvm_os_fail((xvm_os_answer){status, 0});
+}

@@ -1,0 +1,169 @@
+/* call.c - one function for each system call: ask the watch, make it, tell the watch.
+ *
+ * Calls newer than Windows 7 are looked up at run time: linking one keeps the program from starting where it is
+ * missing, and a version number says nothing about it.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "call.h"
+
+/* What every wrapper ends with: the last error and the answer are the same, and untouched by a success. */
+static int told(xvm_os_operation why, const char *call, const void *address, size_t size, DWORD code,
+                DWORD before, int injected)
+{
+    xvm_os_made(why, call, address, size, (int)code, injected);
+    SetLastError(code != 0 ? code : before);
+    return (int)code;
+}
+
+static DWORD refused(xvm_os_operation why, const char *call, size_t size, int usual_code)
+{
+    return (DWORD)xvm_os_refused(why, call, size, usual_code);
+}
+
+/* The code of a call that has just failed; never 0. */
+static DWORD failure(void)
+{
+    DWORD code = GetLastError();
+
+    return code != 0 ? code : ERROR_GEN_FAILURE;
+}
+
+int xvm_os_virtual_alloc(xvm_os_operation why, void *address, size_t size, DWORD type,
+                         DWORD protection, void **got)
+{
+    DWORD before = GetLastError();
+    DWORD injected = refused(why, "VirtualAlloc", size, ERROR_COMMITMENT_LIMIT);
+    void *at;
+
+    if (injected != 0)
+        return told(why, "VirtualAlloc", address, size, injected, before, 1);
+    at = VirtualAlloc(address, size, type, protection);
+    if (at == NULL)
+        return told(why, "VirtualAlloc", address, size, failure(), before, 0);
+    *got = at;
+    return told(why, "VirtualAlloc", at, size, 0, before, 0);
+}
+
+/* MEM_EXTENDED_PARAMETER and MEM_ADDRESS_REQUIREMENTS as documented, because older headers lack them. */
+typedef struct address_requirements {
+    void *lowest, *highest;
+    SIZE_T alignment;
+} address_requirements;
+
+typedef struct extended_parameter {
+    DWORD64 type; /* the low eight bits: 1 = address requirements */
+    union {
+        DWORD64 number;
+        void *pointer;
+    } value;
+} extended_parameter;
+
+typedef void *(WINAPI *virtual_alloc2)(HANDLE, void *, SIZE_T, ULONG, ULONG, extended_parameter *,
+                                       ULONG);
+
+/* In kernelbase; kernel32 does not pass it on. */
+static virtual_alloc2 find_virtual_alloc2(void)
+{
+    union {
+        FARPROC found;
+        virtual_alloc2 call;
+    } known = {NULL};
+    HMODULE module = GetModuleHandleA("kernelbase.dll");
+
+    if (module != NULL)
+        known.found = GetProcAddress(module, "VirtualAlloc2");
+    return known.call;
+}
+
+int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, void **got)
+{
+    DWORD before = GetLastError();
+    DWORD injected = refused(XVM_OS_RESERVE, "VirtualAlloc2", size, ERROR_NOT_ENOUGH_MEMORY);
+    address_requirements wish = {NULL, NULL, alignment};
+    extended_parameter parameter = {1, {0}};
+    virtual_alloc2 call = find_virtual_alloc2();
+    void *at;
+
+    if (injected != 0)
+        return told(XVM_OS_RESERVE, "VirtualAlloc2", NULL, size, injected, before, 1);
+    if (call == NULL)
+        return ERROR_CALL_NOT_IMPLEMENTED;
+    parameter.value.pointer = &wish;
+    at = call(GetCurrentProcess(), NULL, size, MEM_RESERVE, PAGE_READWRITE, &parameter, 1);
+    if (at == NULL)
+        return told(XVM_OS_RESERVE, "VirtualAlloc2", NULL, size, failure(), before, 0);
+    *got = at;
+    return told(XVM_OS_RESERVE, "VirtualAlloc2", at, size, 0, before, 0);
+}
+
+int xvm_os_virtual_free(xvm_os_operation why, void *address, size_t size, DWORD type)
+{
+    DWORD before = GetLastError();
+    DWORD code = refused(why, "VirtualFree", size, ERROR_NOT_ENOUGH_MEMORY);
+    int injected = code != 0;
+
+    if (!injected && !VirtualFree(address, size, type))
+        code = failure();
+    return told(why, "VirtualFree", address, size, code, before, injected);
+}
+
+int xvm_os_virtual_protect(xvm_os_operation why, void *address, size_t size, DWORD protection)
+{
+    DWORD before = GetLastError(), old;
+    DWORD code = refused(why, "VirtualProtect", size, ERROR_NOT_ENOUGH_MEMORY);
+    int injected = code != 0;
+
+    if (!injected && !VirtualProtect(address, size, protection, &old))
+        code = failure();
+    return told(why, "VirtualProtect", address, size, code, before, injected);
+}
+
+int xvm_os_virtual_lock(xvm_os_operation why, void *address, size_t size)
+{
+    DWORD before = GetLastError();
+    DWORD code = refused(why, "VirtualLock", size, ERROR_WORKING_SET_QUOTA);
+    int injected = code != 0;
+
+    if (!injected && !VirtualLock(address, size))
+        code = failure();
+    return told(why, "VirtualLock", address, size, code, before, injected);
+}
+
+int xvm_os_virtual_unlock(xvm_os_operation why, void *address, size_t size)
+{
+    DWORD before = GetLastError();
+    DWORD code = refused(why, "VirtualUnlock", size, ERROR_NOT_ENOUGH_MEMORY);
+    int injected = code != 0;
+
+    if (!injected && !VirtualUnlock(address, size))
+        code = failure();
+    return told(why, "VirtualUnlock", address, size, code, before, injected);
+}
+
+/* PSAPI_WORKING_SET_EX_INFORMATION: an address, and flags of which bit 0 says that the page is in memory. */
+typedef struct page_sample {
+    const void *address;
+    ULONG_PTR flags;
+} page_sample;
+
+BOOL WINAPI K32QueryWorkingSetEx(HANDLE process, void *samples, DWORD size);
+
+int xvm_os_query_working_set(const void *address, size_t size, size_t page, size_t *resident)
+{
+    page_sample samples[XVM_OS_SAMPLES];
+    DWORD before = GetLastError();
+    DWORD code = refused(XVM_OS_QUERY, "QueryWorkingSetEx", size, ERROR_NOT_ENOUGH_MEMORY);
+    size_t count = size / page < XVM_OS_SAMPLES ? size / page : XVM_OS_SAMPLES;
+    int injected = code != 0;
+
+    for (size_t i = 0; i < count; i++)
+        samples[i] = (page_sample){(const unsigned char *)address + i * page, 0};
+    if (!injected && !K32QueryWorkingSetEx(GetCurrentProcess(), samples, (DWORD)(count * sizeof *samples)))
+        code = failure();
+    *resident = 0;
+    for (size_t i = 0; code == 0 && i < count; i++)
+        *resident += samples[i].flags & 1;
+    return told(XVM_OS_QUERY, "QueryWorkingSetEx", address, size, code, before, injected);
+}

@@ -1,0 +1,28 @@
+/* call.h - the system calls of the Windows backend, each past the watch. They answer 0 or a GetLastError. */
+#ifndef XVM_SRC_WIN32_CALL_H
+#define XVM_SRC_WIN32_CALL_H
+
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#include <windows.h>
+
+#include "os.h"
+
+/* *got is set on 0 only. */
+int xvm_os_virtual_alloc(xvm_os_operation why, void *address, size_t size, DWORD type,
+                         DWORD protection, void **got);
+/* VirtualAlloc2 with an alignment; ERROR_CALL_NOT_IMPLEMENTED where the system has none. */
+int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, void **got);
+int xvm_os_virtual_free(xvm_os_operation why, void *address, size_t size, DWORD type);
+int xvm_os_virtual_protect(xvm_os_operation why, void *address, size_t size, DWORD protection);
+int xvm_os_virtual_lock(xvm_os_operation why, void *address, size_t size);
+int xvm_os_virtual_unlock(xvm_os_operation why, void *address, size_t size);
+/* How many of at most XVM_OS_SAMPLES pages are in memory. */
+enum { XVM_OS_SAMPLES = 64 };
+int xvm_os_query_working_set(const void *address, size_t size, size_t page, size_t *resident);
+
+/* What a GetLastError of a call made for an operation means. */
+xvm_os_answer xvm_os_classify(xvm_os_operation why, int code, size_t size);
+
+#endif

@@ -1,0 +1,400 @@
+/* os_fake.c - a third backend, in plain memory: page size and granularity are variables, every precondition
+ * of os.h is checked, and what a refused call may leave half done is left half done.
+ *
+ *     slots: | reservation | reservation | free | ...      each with its memory and a fake_page for each page
+ *
+ *   1  A slot with memory has pages; no byte of a page that is not committed and accessible may be touched:
+ *      under AddressSanitizer it is poisoned, otherwise filled with DEAD.
+ *   2  A reservation has one base; release takes exactly it; no call crosses into another.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os.h"
+#include "os_fake.h"
+#include "pages.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define POISONS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POISONS 1
+#endif
+#endif
+#if defined(POISONS)
+void __asan_poison_memory_region(void const volatile *address, size_t size);
+void __asan_unpoison_memory_region(void const volatile *address, size_t size);
+#else
+#define __asan_poison_memory_region(address, size) ((void)(address), (void)(size))
+#define __asan_unpoison_memory_region(address, size) ((void)(address), (void)(size))
+#endif
+
+enum { SLOTS = 64, DEAD = 0xdd, LARGEST = 256 << 20, ADDRESSES = 1 << 30 };
+enum { FAKE_NO_MEMORY = 12, FAKE_TAKEN = 17 }; /* the fake's own error codes */
+
+typedef struct slot {
+    unsigned char *memory; /* as malloc gave it */
+    unsigned char *base;
+    size_t size, page;
+    fake_page *pages;
+} slot;
+
+size_t fake_page_size = 4 << 10, fake_granularity = 64 << 10;
+bool fake_discard_zeroes = true;
+
+static slot slots[SLOTS];
+static xvm_os_failure failure;
+
+/* The contract of os.h is broken: by the library, so the test fails here. */
+static void demand(bool kept, const char *what)
+{
+    if (kept)
+        return;
+    fprintf(stderr, "os_fake: broken precondition: %s\n", what);
+    abort();
+}
+
+/* --- slots ------------------------------------------------------------------------------------------------- */
+
+static slot *slot_of(const void *address)
+{
+    uintptr_t at = (uintptr_t)address;
+
+    for (int i = 0; i < SLOTS; i++)
+        if (slots[i].memory != NULL && at >= (uintptr_t)slots[i].base &&
+            at - (uintptr_t)slots[i].base < slots[i].size)
+            return &slots[i];
+    return NULL;
+}
+
+fake_page fake_page_at(const void *address)
+{
+    slot *s = slot_of(address);
+    fake_page none = {FAKE_FREE, 0, 0};
+
+    return s != NULL ? s->pages[(size_t)((const unsigned char *)address - s->base) / s->page] : none;
+}
+
+void fake_totals(size_t *reservations, size_t *reserved, size_t *committed, size_t *locked)
+{
+    *reservations = *reserved = *committed = *locked = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        if (slots[i].memory == NULL)
+            continue;
+        ++*reservations;
+        *reserved += slots[i].size;
+        for (size_t p = 0; p < slots[i].size / slots[i].page; p++) {
+            *committed += slots[i].pages[p].state == FAKE_COMMITTED ? slots[i].page : 0;
+            *locked += slots[i].pages[p].locked ? slots[i].page : 0;
+        }
+    }
+}
+
+/* The pages of a range, which must be whole and lie in one reservation. */
+static fake_page *pages_of(const void *address, size_t size, size_t *count, slot **where)
+{
+    slot *s = slot_of(address);
+    size_t offset;
+
+    demand(s != NULL, "the address is in no reservation");
+    offset = (size_t)((const unsigned char *)address - s->base);
+    demand(size != 0 && size <= s->size - offset, "the range is empty or leaves its reservation");
+    demand(offset % s->page == 0 && size % s->page == 0, "the range is not of whole pages");
+    *count = size / s->page;
+    *where = s;
+    return s->pages + offset / s->page;
+}
+
+/* Opens or closes one page for the program, as its state says. */
+static void show(slot *s, const fake_page *page)
+{
+    unsigned char *at = s->base + (size_t)(page - s->pages) * s->page;
+
+    if (page->state == FAKE_COMMITTED && page->protection != XVM_NO_ACCESS)
+        __asan_unpoison_memory_region(at, s->page);
+    else
+        __asan_poison_memory_region(at, s->page);
+}
+
+static void fill(slot *s, const fake_page *page, int byte)
+{
+    unsigned char *at = s->base + (size_t)(page - s->pages) * s->page;
+
+    __asan_unpoison_memory_region(at, s->page);
+    memset(at, byte, s->page);
+    show(s, page);
+}
+
+/* --- the interface ----------------------------------------------------------------------------------------- */
+
+xvm_os_facts xvm_os_get_facts(void)
+{
+    return (xvm_os_facts){fake_page_size, fake_granularity, fake_discard_zeroes};
+}
+
+static xvm_os_answer answer(xvm_status status, int code)
+{
+    return (xvm_os_answer){status, code};
+}
+
+/* Asks the watch; a refusal is answered with the status given. */
+static bool is_refused(xvm_os_operation why, const char *call, const void *address, size_t size,
+                       xvm_status status, xvm_os_answer *refusal)
+{
+    int code = xvm_os_refused(why, call, size, FAKE_NO_MEMORY);
+
+    xvm_os_made(why, call, address, size, code, code != 0);
+    *refusal = answer(status, code);
+    return code != 0;
+}
+
+static bool is_free(uintptr_t at, size_t size)
+{
+    for (int i = 0; i < SLOTS; i++)
+        if (slots[i].memory != NULL && at < (uintptr_t)slots[i].base + slots[i].size &&
+            (uintptr_t)slots[i].base < at + size)
+            return false;
+    return true;
+}
+
+static bool start_slot(slot *s, unsigned char *memory, unsigned char *base, size_t size)
+{
+    fake_page reserved = {FAKE_RESERVED, 0, 0};
+    size_t count = size / fake_page_size;
+
+    s->pages = malloc(count * sizeof *s->pages);
+    if (s->pages == NULL)
+        return false;
+    s->memory = memory;
+    s->base = base;
+    s->size = size;
+    s->page = fake_page_size;
+    for (size_t i = 0; i < count; i++) {
+        s->pages[i] = reserved;
+        fill(s, &s->pages[i], DEAD);
+    }
+    return true;
+}
+
+/* Memory of malloc's is anywhere: an exact address or a limit for it cannot be had. */
+xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
+{
+    xvm_os_answer refusal;
+    unsigned char *memory, *base;
+    slot *s = slots;
+
+    demand(is_power_of_two(request->alignment) && request->alignment >= fake_granularity,
+           "the alignment is no power of two or below the granularity");
+    demand(request->size != 0 && request->size % fake_page_size == 0, "the size is not of whole pages");
+    if (is_refused(XVM_OS_RESERVE, "fake_reserve", NULL, request->size, XVM_E_ADDRESS_SPACE, &refusal))
+        return refusal;
+    if (request->address != NULL)
+        return is_free((uintptr_t)request->address, request->size)
+                   ? answer(XVM_E_ADDRESS_SPACE, FAKE_NO_MEMORY)
+                   : answer(XVM_E_ADDRESS_TAKEN, FAKE_TAKEN);
+    if (request->size > LARGEST || request->alignment > ADDRESSES || request->below != 0)
+        return answer(XVM_E_ADDRESS_SPACE, FAKE_NO_MEMORY);
+    while (s < slots + SLOTS && s->memory != NULL)
+        s++;
+    demand(s < slots + SLOTS, "more reservations than the fake has slots");
+    memory = malloc(request->size + request->alignment);
+    if (memory == NULL)
+        return answer(XVM_E_ADDRESS_SPACE, FAKE_NO_MEMORY);
+    base = memory + (round_up((uintptr_t)memory, request->alignment) - (uintptr_t)memory);
+    if (!start_slot(s, memory, base, request->size)) {
+        free(memory);
+        return answer(XVM_E_ADDRESS_SPACE, FAKE_NO_MEMORY);
+    }
+    *place = (xvm_os_place){base, base, request->size};
+    return answer(XVM_OK, 0);
+}
+
+xvm_os_answer xvm_os_release(void *os_base, size_t os_size)
+{
+    slot *s = slot_of(os_base);
+    xvm_os_answer refusal;
+
+    demand(s != NULL && os_base == s->base && os_size == s->size, "a release is not of one reservation");
+    if (is_refused(XVM_OS_RELEASE, "fake_release", os_base, os_size, XVM_E_MAP_LIMIT, &refusal))
+        return refusal;
+    __asan_unpoison_memory_region(s->base, s->size);
+    free(s->pages);
+    free(s->memory);
+    *s = (slot){0};
+    return answer(XVM_OK, 0);
+}
+
+xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size)
+{
+    fake_page open = {FAKE_COMMITTED, XVM_READ_WRITE, 0};
+    xvm_os_answer refusal;
+    size_t count;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+
+    for (size_t i = 0; i < count; i++)
+        demand(pages[i].state == FAKE_RESERVED, "a page to commit is not reserved");
+    if (is_refused(why, "fake_commit", address, size, XVM_E_COMMIT_LIMIT, &refusal))
+        return refusal;
+    for (size_t i = 0; i < count; i++) {
+        pages[i] = open;
+        fill(s, &pages[i], 0);
+    }
+    return answer(XVM_OK, 0);
+}
+
+/* Refused: bytes are intact, but half of the pages are closed and unlocked. */
+xvm_os_answer xvm_os_decommit(void *address, size_t size, unsigned char *renew)
+{
+    fake_page reserved = {FAKE_RESERVED, 0, 0};
+    xvm_os_answer refusal;
+    size_t count;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+    bool refused = is_refused(XVM_OS_DECOMMIT, "fake_decommit", address, size, XVM_E_MAP_LIMIT, &refusal);
+
+    (void)renew;
+    for (size_t i = 0; refused && i < (count + 1) / 2; i++) {
+        pages[i].locked = 0;
+        if (pages[i].state == FAKE_COMMITTED)
+            pages[i].protection = XVM_NO_ACCESS;
+        show(s, &pages[i]);
+    }
+    for (size_t i = 0; !refused && i < count; i++) {
+        pages[i] = reserved;
+        fill(s, &pages[i], DEAD);
+    }
+    return refused ? refusal : answer(XVM_OK, 0);
+}
+
+xvm_os_answer xvm_os_discard(void *address, size_t size, xvm_discard_mode mode)
+{
+    xvm_os_answer refusal;
+    size_t count;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+
+    for (size_t i = 0; i < count; i++)
+        demand(pages[i].state == FAKE_COMMITTED && !pages[i].locked, "a page to discard is locked or reserved");
+    if (is_refused(XVM_OS_DISCARD, "fake_discard", address, size, XVM_E_COMMIT_LIMIT, &refusal))
+        return refusal;
+    for (size_t i = 0; i < count && fake_discard_zeroes && mode == XVM_DISCARD_ZERO; i++)
+        fill(s, &pages[i], 0);
+    return answer(XVM_OK, 0);
+}
+
+/* Refused: the first half is changed. */
+xvm_os_answer xvm_os_protect(xvm_os_operation why, void *address, size_t size,
+                             xvm_protection protection)
+{
+    xvm_os_answer refusal;
+    size_t count, changed;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+
+    changed = is_refused(why, "fake_protect", address, size, XVM_E_MAP_LIMIT, &refusal) ? count / 2 : count;
+    for (size_t i = 0; i < count; i++)
+        demand(pages[i].state == FAKE_COMMITTED, "a page to protect is not committed");
+    for (size_t i = 0; i < changed; i++) {
+        pages[i].protection = (unsigned char)protection;
+        show(s, &pages[i]);
+    }
+    return refusal.code != 0 ? refusal : answer(XVM_OK, 0);
+}
+
+size_t xvm_os_find_protection(const void *address, size_t size, xvm_protection *protection)
+{
+    size_t count;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+
+    *protection = (xvm_protection)pages[0].protection;
+    return s->page;
+}
+
+/* Refused: the first half is locked. */
+xvm_os_answer xvm_os_lock(void *address, size_t size)
+{
+    xvm_os_answer refusal;
+    size_t count, changed;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+
+    changed = is_refused(XVM_OS_LOCK, "fake_lock", address, size, XVM_E_LOCK_LIMIT, &refusal) ? count / 2
+                                                                                             : count;
+    for (size_t i = 0; i < count; i++)
+        demand(pages[i].state == FAKE_COMMITTED, "a page to lock is not committed");
+    for (size_t i = 0; i < changed; i++)
+        pages[i].locked = 1;
+    return refusal.code != 0 ? refusal : answer(XVM_OK, 0);
+}
+
+/* Refused: the first half is unlocked. */
+xvm_os_answer xvm_os_unlock(void *address, size_t size)
+{
+    xvm_os_answer refusal;
+    size_t count, changed;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+
+    changed = is_refused(XVM_OS_UNLOCK, "fake_unlock", address, size, XVM_E_MAP_LIMIT, &refusal) ? count / 2
+                                                                                                : count;
+    for (size_t i = 0; i < changed; i++)
+        pages[i].locked = 0;
+    return refusal.code != 0 ? refusal : answer(XVM_OK, 0);
+}
+
+xvm_os_answer xvm_os_prefault(void *address, size_t size)
+{
+    xvm_os_answer refusal;
+    size_t count;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+
+    for (size_t i = 0; i < count; i++)
+        demand(pages[i].state == FAKE_COMMITTED && (pages[i].protection == XVM_READ_WRITE ||
+                                                    pages[i].protection == XVM_READ_WRITE_EXECUTE),
+               "a page to prefault is not writable");
+    if (is_refused(XVM_OS_PREFAULT, "fake_prefault", address, size, XVM_E_COMMIT_LIMIT, &refusal))
+        return refusal;
+    return answer(XVM_OK, 0);
+}
+
+/* Policies have no effect, but can be refused. */
+xvm_os_answer xvm_os_attach(void *address, size_t size, xvm_fork fork, xvm_dump dump,
+                            const char *name)
+{
+    xvm_os_answer refusal;
+    size_t count;
+    slot *s;
+
+    (void)fork;
+    (void)dump;
+    (void)name;
+    (void)pages_of(address, size, &count, &s);
+    if (is_refused(XVM_OS_ATTACH, "fake_attach", address, size, XVM_E_MAP_LIMIT, &refusal))
+        return refusal;
+    return answer(XVM_OK, 0);
+}
+
+/* All committed memory is resident. */
+size_t xvm_os_resident(const void *address, size_t size)
+{
+    size_t count;
+    slot *s;
+
+    (void)pages_of(address, size, &count, &s);
+    return size;
+}
+
+xvm_os_failure *xvm_os_thread_failure(void)
+{
+    return &failure;
+}
+
+void xvm_os_pause(unsigned round)
+{
+    (void)round;
+}

@@ -1,0 +1,202 @@
+/* support.c - what a test can see on POSIX: faults by signal, the rest from /proc. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "xvm/testing.h"
+
+/* --- faults ------------------------------------------------------------------------------------------------ */
+
+static _Thread_local sigjmp_buf landing;
+
+static void on_fault(int signal_number)
+{
+    siglongjmp(landing, signal_number);
+}
+
+/* Tries one access with the fault signals caught. Signal actions are the process's: not for two threads. */
+static bool try_access(volatile unsigned char *address, bool write)
+{
+    struct sigaction action, old_segv, old_bus;
+    volatile bool faulted = false;
+    unsigned char byte = 0;
+
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_fault;
+    sigaction(SIGSEGV, &action, &old_segv);
+    sigaction(SIGBUS, &action, &old_bus);
+    if (sigsetjmp(landing, 1) != 0)
+        faulted = true;
+    else if (write)
+        *address = *address;
+    else
+        byte = *address;
+    (void)byte;
+    sigaction(SIGSEGV, &old_segv, NULL);
+    sigaction(SIGBUS, &old_bus, NULL);
+    return faulted;
+}
+
+bool faults_on_read(const volatile void *address)
+{
+    return try_access((volatile unsigned char *)(uintptr_t)address, false);
+}
+
+bool faults_on_write(volatile void *address)
+{
+    return try_access(address, true);
+}
+
+/* --- threads and errors ------------------------------------------------------------------------------------ */
+
+typedef struct worker {
+    pthread_t thread;
+    void (*work)(void *context, int index);
+    void *context;
+    int index;
+} worker;
+
+static void *run_worker(void *argument)
+{
+    worker *w = argument;
+
+    w->work(w->context, w->index);
+    return NULL;
+}
+
+void run_threads(int count, void (*work)(void *context, int index), void *context)
+{
+    worker workers[32];
+
+    CHECK(count <= 32);
+    for (int i = 0; i < count; i++) {
+        workers[i] = (worker){.work = work, .context = context, .index = i};
+        CHECK(pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]) == 0);
+    }
+    for (int i = 0; i < count; i++)
+        CHECK(pthread_join(workers[i].thread, NULL) == 0);
+}
+
+void set_last_error(int code)
+{
+    errno = code;
+}
+
+int get_last_error(void)
+{
+    return errno;
+}
+
+/* --- the truth --------------------------------------------------------------------------------------------- */
+
+static unsigned char truth_of(const char *permissions)
+{
+    return (unsigned char)((permissions[0] == 'r' ? TRUTH_READ : 0) |
+                           (permissions[1] == 'w' ? TRUTH_WRITE : 0) |
+                           (permissions[2] == 'x' ? TRUTH_EXECUTE : 0));
+}
+
+/* One pass through the map; the mappings are in order. */
+void look_at_pages(const void *base, size_t pages, size_t page_size, unsigned char *truth)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    uintptr_t first = (uintptr_t)base;
+    unsigned long long from, to;
+    char permissions[8], line[512];
+
+    CHECK(maps != NULL);
+    memset(truth, TRUTH_FREE, pages);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        CHECK(sscanf(line, "%llx-%llx %7s", &from, &to, permissions) == 3);
+        for (size_t i = 0; i < pages; i++)
+            if (first + i * page_size >= from && first + i * page_size < to)
+                truth[i] = truth_of(permissions);
+    }
+    fclose(maps);
+}
+
+static size_t status_field(const char *name)
+{
+    FILE *status = fopen("/proc/self/status", "r");
+    unsigned long long kilobytes = 0;
+    char line[256];
+
+    CHECK(status != NULL);
+    while (fgets(line, sizeof line, status) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            CHECK(sscanf(line + strlen(name), ": %llu", &kilobytes) == 1);
+    fclose(status);
+    return (size_t)kilobytes << 10;
+}
+
+size_t resident_memory(void)
+{
+    return status_field("VmRSS");
+}
+
+static size_t count_descriptors(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    size_t count = 0;
+
+    CHECK(folder != NULL);
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count;
+}
+
+void look_at_process(holdings *out)
+{
+    unsigned long long from, to;
+    char permissions[8], line[512];
+    FILE *maps;
+
+    *out = (holdings){0};
+    out->locked = status_field("VmLck");
+    out->handles = count_descriptors();
+    maps = fopen("/proc/self/maps", "r");
+    CHECK(maps != NULL);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        CHECK(sscanf(line, "%llx-%llx %7s", &from, &to, permissions) == 3);
+        out->mappings++;
+        out->addresses += (size_t)(to - from);
+        out->charge += strcmp(permissions, "rw-p") == 0 ? (size_t)(to - from) : 0;
+    }
+    fclose(maps);
+}
+
+/* --- the machine ------------------------------------------------------------------------------------------- */
+
+void pretend_page_size(size_t page, size_t granularity)
+{
+    CHECK(xvm_test_page_size(page, granularity) == XVM_OK);
+}
+
+bool memory_is_fake(void)
+{
+    return false;
+}
+
+/* An emulator of another processor: the kernel names this one. Sanitizers say it at compile time. */
+bool memory_is_emulated(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    return true;
+#endif
+#endif
+#if defined(__x86_64__) || defined(__i386__)
+    return false;
+#else
+    return access("/proc/sys/fs/binfmt_misc", F_OK) == 0 || getenv("XVM_TEST_EMULATED") != NULL;
+#endif
+}

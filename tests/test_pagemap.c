@@ -1,0 +1,223 @@
+/* test_pagemap.c - the states of pages against a plain array, and every rule of the structure after each step. */
+#include "harness.h"
+#include "pagemap.h"
+#include "xvm/region.h"
+
+enum { PAGE = 4 << 10 };
+
+/* A region whose book is zeroed memory of malloc's: no system in it. */
+static xvm_region start(size_t pages)
+{
+    xvm_region r = {0};
+    size_t size = xvm_os_pagemap_size(pages, PAGE);
+    void *book = calloc(1, size);
+
+    CHECK(size != 0 && size % PAGE == 0 && book != NULL);
+    r.own.page_shift = 12;
+    xvm_os_pagemap_start(&r, book, pages, PAGE);
+    return r;
+}
+
+static void stop(xvm_region *r)
+{
+    free(r->own.level[2]);
+}
+
+static void open_book(xvm_region *r, size_t from, size_t to)
+{
+    xvm_os_book_piece piece;
+
+    for (int i = 0; xvm_os_pagemap_needs(r, from, to, &piece); i++) {
+        CHECK(i < 100 && piece.offset % PAGE == 0 && piece.size % PAGE == 0 && piece.size != 0);
+        CHECK(piece.offset + piece.size <= xvm_os_pagemap_size(r->own.pages, PAGE));
+        xvm_os_pagemap_have(r, &piece);
+    }
+}
+
+static void change(xvm_region *r, size_t from, size_t to, unsigned keep, unsigned set)
+{
+    open_book(r, from, to);
+    xvm_os_pagemap_change(r, from, to, keep, set);
+    CHECK_EQUAL(xvm_os_pagemap_check(r), 0);
+}
+
+static void check_run(const xvm_region *r, size_t from, size_t limit, size_t to, unsigned state)
+{
+    xvm_os_run run = xvm_os_pagemap_run(r, from, limit);
+
+    CHECK_EQUAL(run.from, from);
+    CHECK_EQUAL(run.to, to);
+    CHECK_EQUAL(run.state, state);
+}
+
+TEST(at_first_all_pages_are_reserved_and_no_memory_is_looked_at)
+{
+    xvm_region r = {0};
+
+    xvm_os_pagemap_start(&r, (void *)(uintptr_t)(1 << 20), 1000, PAGE); /* would fault */
+    check_run(&r, 0, 1000, 1000, XVM_OS_STATE_RESERVED);
+    check_run(&r, 999, 1000, 1000, XVM_OS_STATE_RESERVED);
+    CHECK_EQUAL(xvm_os_pagemap_check(&r), 0);
+}
+
+TEST(the_book_is_a_small_part_of_the_region)
+{
+    size_t sizes[] = {1, 511, 512, 513, (size_t)1 << 18, ((size_t)1 << 18) + 1, (size_t)1 << 24};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        CHECK(xvm_os_pagemap_size(sizes[i], PAGE) <= sizes[i] + sizes[i] / 256 + 3 * PAGE);
+    CHECK_EQUAL(xvm_os_pagemap_size(0, PAGE), 0);
+    CHECK_EQUAL(xvm_os_pagemap_size(SIZE_MAX, PAGE), 0);
+}
+
+TEST(one_page_in_the_middle)
+{
+    xvm_region r = start(5000);
+
+    change(&r, 2600, 2601, 0, XVM_READ_WRITE);
+    check_run(&r, 0, 5000, 2600, XVM_OS_STATE_RESERVED);
+    check_run(&r, 2600, 5000, 2601, XVM_READ_WRITE);
+    check_run(&r, 2601, 5000, 5000, XVM_OS_STATE_RESERVED);
+    check_run(&r, 2601, 2700, 2700, XVM_OS_STATE_RESERVED);
+    change(&r, 2600, 2601, ~0u, XVM_OS_STATE_LOCKED);
+    check_run(&r, 2600, 5000, 2601, XVM_READ_WRITE | XVM_OS_STATE_LOCKED);
+    change(&r, 0, 5000, 0, XVM_OS_STATE_RESERVED);
+    check_run(&r, 0, 5000, 5000, XVM_OS_STATE_RESERVED);
+    stop(&r);
+}
+
+TEST(equal_pages_close_into_one_entry)
+{
+    xvm_region r = start((size_t)1 << 19);
+
+    for (size_t i = 0; i < 512; i++)
+        change(&r, i, i + 1, 0, XVM_READ_WRITE);
+    check_run(&r, 0, (size_t)1 << 19, 512, XVM_READ_WRITE);
+    CHECK_EQUAL(r.own.level[1][0] & 255, XVM_READ_WRITE);
+    change(&r, 512, (size_t)1 << 19, 0, XVM_READ_WRITE);
+    check_run(&r, 0, (size_t)1 << 19, (size_t)1 << 19, XVM_READ_WRITE);
+    CHECK_EQUAL(r.own.level[2][0] & 0xffff, XVM_READ_WRITE * 0x101);
+    stop(&r);
+}
+
+/* Levels that end in the middle of an entry and of a word. */
+TEST(odd_sizes_end_where_they_end)
+{
+    size_t sizes[] = {1, 2, 7, 8, 9, 511, 512, 513, 1023, 1025, ((size_t)1 << 18) - 1, ((size_t)1 << 18) + 1};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t n = sizes[i];
+        xvm_region r = start(n);
+
+        change(&r, n - 1, n, 0, XVM_READ);
+        check_run(&r, n - 1, n, n, XVM_READ);
+        if (n > 1)
+            check_run(&r, 0, n, n - 1, XVM_OS_STATE_RESERVED);
+        change(&r, 0, n, 0, XVM_READ_WRITE);
+        check_run(&r, 0, n, n, XVM_READ_WRITE);
+        stop(&r);
+    }
+}
+
+/* Ranges of all lengths, near the borders of entries more often than elsewhere. */
+static void random_range(uint64_t *seed, size_t pages, size_t *from, size_t *to)
+{
+    unsigned shift = (unsigned)(test_random(seed) >> 32) % 20;
+    size_t length = 1 + (size_t)(test_random(seed) >> 16) % ((size_t)1 << shift);
+
+    *from = (size_t)(test_random(seed) >> 16) % pages;
+    if (test_random(seed) % 2 != 0)
+        *from = *from / 512 * 512;
+    *to = *from + length < pages ? *from + length : pages;
+    if (test_random(seed) % 4 == 0 && *to / 512 * 512 > *from)
+        *to = *to / 512 * 512;
+}
+
+static void compare(const xvm_region *r, const unsigned char *model, size_t pages)
+{
+    xvm_os_run run;
+
+    for (size_t at = 0; at < pages; at = run.to) {
+        run = xvm_os_pagemap_run(r, at, pages);
+        CHECK(run.to > at && run.to <= pages);
+        for (size_t i = at; i < run.to; i++)
+            CHECK_EQUAL(model[i], run.state);
+        if (run.to < pages)
+            CHECK(model[run.to] != run.state);
+    }
+}
+
+static void play(uint64_t seed, size_t pages, int steps)
+{
+    static const unsigned edits[][2] = {
+        {0, XVM_OS_STATE_RESERVED},
+        {0, XVM_READ_WRITE},
+        {0, XVM_READ_WRITE},
+        {0, XVM_READ | XVM_OS_STATE_LOCKED},
+    };
+    unsigned char *model = calloc(1, pages);
+    xvm_region r = start(pages);
+    size_t from, to;
+
+    CHECK(model != NULL);
+    printf("seed %llu, %zu pages\n", (unsigned long long)seed, pages);
+    for (int i = 0; i < steps; i++) {
+        const unsigned *edit = edits[test_random(&seed) % 4];
+
+        random_range(&seed, pages, &from, &to);
+        change(&r, from, to, edit[0], edit[1]);
+        memset(model + from, (int)edit[1], to - from);
+        if (i % 16 == 0)
+            compare(&r, model, pages);
+    }
+    compare(&r, model, pages);
+    free(model);
+    stop(&r);
+}
+
+TEST(random_changes_match_a_plain_array)
+{
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        play(seed * 7919, 300, 2000);
+        play(seed * 104729, 3 * 512 + 77, 2000);
+        play(seed * 1299709, ((size_t)1 << 19) + 4321, 150);
+    }
+}
+
+/* keep and set on mixed ranges: each page keeps what it had. */
+TEST(an_edit_applies_to_each_page)
+{
+    xvm_region r = start(2000);
+
+    change(&r, 0, 1000, 0, XVM_READ_WRITE);
+    change(&r, 1000, 2000, 0, XVM_READ);
+    change(&r, 500, 1500, ~0u, XVM_OS_STATE_LOCKED);
+    check_run(&r, 0, 2000, 500, XVM_READ_WRITE);
+    check_run(&r, 500, 2000, 1000, XVM_READ_WRITE | XVM_OS_STATE_LOCKED);
+    check_run(&r, 1000, 2000, 1500, XVM_READ | XVM_OS_STATE_LOCKED);
+    change(&r, 0, 2000, ~(unsigned)XVM_OS_STATE_PROTECTION, XVM_NO_ACCESS);
+    check_run(&r, 500, 2000, 1500, XVM_NO_ACCESS | XVM_OS_STATE_LOCKED);
+    change(&r, 0, 2000, ~(unsigned)XVM_OS_STATE_LOCKED, 0);
+    check_run(&r, 0, 2000, 2000, XVM_NO_ACCESS);
+    stop(&r);
+}
+
+/* The check finds each rule broken: it is the tests' own measure. */
+TEST(the_check_sees_what_it_should)
+{
+    xvm_region r = start(1024);
+
+    change(&r, 5, 6, 0, XVM_READ_WRITE);
+    r.own.level[0][0] |= 0x70; /* no state */
+    CHECK_EQUAL(xvm_os_pagemap_check(&r), 1);
+    r.own.level[0][0] &= ~(size_t)0x70;
+    r.own.level[1][0] = (r.own.level[1][0] & 255) | 0x7000; /* the second entry: no state */
+    CHECK_EQUAL(xvm_os_pagemap_check(&r), 2);
+    r.own.level[1][0] |= 0xff00; /* MIXED over equal pages */
+    CHECK_EQUAL(xvm_os_pagemap_check(&r), 3);
+    r.own.level[1][0] &= 255;
+    CHECK_EQUAL(xvm_os_pagemap_check(&r), 0);
+    r.own.present[0] = 0;
+    CHECK_EQUAL(xvm_os_pagemap_check(&r), 4);
+    stop(&r);
+}
