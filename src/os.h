@@ -126,6 +126,11 @@ typedef struct xvm_os_watch {
 /* NULL while nobody looks; otherwise static data. */
 extern const xvm_os_watch *xvm_os_watching;
 
+static inline int xvm_os_is_watched(void)
+{
+    return __atomic_load_n(&xvm_os_watching, __ATOMIC_RELAXED) != NULL;
+}
+
 /* 0, or the code that a call must fail with instead of being made. */
 static inline int xvm_os_refused(xvm_os_operation why, const char *call, size_t size, int usual_code)
 {

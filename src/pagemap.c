@@ -67,7 +67,7 @@ void xvm_os_pagemap_start(xvm_region *region, void *address, size_t pages, size_
     region->own.present = (size_t *)(void *)(book + bytes_of(pages, 2));
     region->own.level[1] = (size_t *)(void *)(book + 2 * bytes_of(pages, 2));
     region->own.level[0] = (size_t *)(void *)(book + head_size(pages, page_size));
-    region->own.ready = 0;
+    region->own.simple = region->own.booked = 0;
 }
 
 /* --- lanes ------------------------------------------------------------------------------------------------- */
@@ -94,18 +94,24 @@ static size_t lanes(size_t from, size_t to)
     return upto & ~(((size_t)1 << (from * 8)) - 1);
 }
 
+static size_t earlier(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 /* The first lane in [from, to) that is not state; to when all are. */
 static size_t first_other(const size_t *words, size_t from, size_t to, unsigned state)
 {
-    for (size_t at = from; at < to; at = round_down(at, WORD) + WORD) {
-        size_t start = round_down(at, WORD);
-        size_t end = to - start < WORD ? to - start : WORD;
-        size_t other = (LOAD(&words[at / WORD]) ^ ONES * state) & lanes(at - start, end);
+    size_t pattern = ONES * state, at = from - from % WORD;
+    size_t other = (LOAD(&words[from / WORD]) ^ pattern) & ~(((size_t)1 << (from % WORD * 8)) - 1);
 
-        if (other != 0)
-            return start + (size_t)__builtin_ctzll(other) / 8;
+    while (other == 0) {
+        at += WORD;
+        if (at >= to)
+            return to;
+        other = LOAD(&words[at / WORD]) ^ pattern;
     }
-    return to;
+    return earlier(to, at + (size_t)__builtin_ctzll(other) / 8);
 }
 
 /* --- memory of the book ------------------------------------------------------------------------------------ */
@@ -131,9 +137,11 @@ bool xvm_os_pagemap_needs(const xvm_region *region, size_t from, size_t to, xvm_
 {
     size_t first = from >> WHOLE_SHIFT, last = (to - 1) >> WHOLE_SHIFT;
 
-    if (LOAD_ACQUIRE(&region->own.ready) == 0) {
-        *piece = part(region, 0); /* the head, and what follows it when that is wanted too */
-        piece->size = first == 0 ? piece->offset + piece->size : piece->offset;
+    if (to <= LOAD_ACQUIRE(&region->own.booked))
+        return false;
+    if (LOAD_ACQUIRE(&region->own.has_head) == 0) {
+        *piece = part(region, 0); /* the head, and what follows it */
+        piece->size += piece->offset;
         piece->offset = 0;
         return true;
     }
@@ -148,15 +156,17 @@ void xvm_os_pagemap_have(xvm_region *region, const xvm_os_book_piece *piece)
 {
     size_t bottom = book_offset(region, region->own.level[0]);
     size_t start = piece->offset < bottom ? 0 : piece->offset - bottom;
+    size_t all = entries(region->own.pages, 2), booked;
 
-    if (piece->offset + piece->size > bottom)
-        set_lane(region->own.present, start >> WHOLE_SHIFT, 1);
-    STORE_RELEASE(&region->own.ready, 1u);
+    set_lane(region->own.present, start >> WHOLE_SHIFT, 1);
+    booked = first_other(region->own.present, 0, all, 1);
+    STORE_RELEASE(&region->own.has_head, (unsigned char)1);
+    STORE_RELEASE(&region->own.booked, booked == all ? region->own.pages : booked << WHOLE_SHIFT);
 }
 
 /* --- looking ----------------------------------------------------------------------------------------------- */
 
-/* The lowest level that has the state of a page, and that state. */
+/* The state of a page, and the highest level that has it. */
 static unsigned state_of(const xvm_region *region, size_t page, int *level)
 {
     unsigned state = XVM_OS_STATE_MIXED;
@@ -174,35 +184,35 @@ static size_t entry_end(size_t page, int level)
     return ((page >> shift_of(level)) + 1) << shift_of(level);
 }
 
+/* How far the pages from at on are equal, among the entries of one level below one entry of the next. */
+static size_t equal_until(const xvm_region *region, size_t at, size_t limit, int level, unsigned state)
+{
+    unsigned shift = shift_of(level);
+    size_t end = level == LEVELS - 1 ? limit : earlier(limit, entry_end(at, level + 1));
+    size_t other = first_other(region->own.level[level], at >> shift, ((end - 1) >> shift) + 1, state);
+
+    return earlier(end, other << shift);
+}
+
 xvm_os_run xvm_os_pagemap_run(const xvm_region *region, size_t from, size_t limit)
 {
+    size_t simple = LOAD_ACQUIRE(&region->own.simple);
     xvm_os_run run = {from, limit, XVM_OS_STATE_RESERVED};
-    size_t at = from;
     int level;
 
-    if (LOAD_ACQUIRE(&region->own.ready) == 0)
+    if (from >= simple)
         return run;
+    if (simple != XVM_OS_IN_BOOK)
+        return (xvm_os_run){from, earlier(limit, simple), XVM_READ_WRITE};
     run.state = state_of(region, from, &level);
-    while (at < limit && state_of(region, at, &level) == run.state) {
-        size_t end = entry_end(at, level == 0 ? 1 : level);
-
-        end = end < limit ? end : limit;
-        at = level == 0 ? first_other(region->own.level[0], at, end, run.state) : end;
-    }
-    run.to = at;
+    run.to = from;
+    do
+        run.to = equal_until(region, run.to, limit, level, run.state);
+    while (run.to < limit && state_of(region, run.to, &level) == run.state);
     return run;
 }
 
 /* --- changing ---------------------------------------------------------------------------------------------- */
-
-typedef struct edit {
-    unsigned keep, set;
-} edit;
-
-static unsigned edited(edit e, unsigned state)
-{
-    return (state & e.keep) | e.set;
-}
 
 static void fill(size_t *words, size_t from, size_t to, unsigned state)
 {
@@ -210,92 +220,113 @@ static void fill(size_t *words, size_t from, size_t to, unsigned state)
         STORE(&words[at], ONES * state);
 }
 
-static void change_lanes(size_t *words, size_t from, size_t to, edit e)
+static void set_lanes(size_t *words, size_t from, size_t to, unsigned state)
 {
-    for (size_t at = from; at < to; at = round_down(at, WORD) + WORD) {
-        size_t start = round_down(at, WORD);
-        size_t mask = lanes(at - start, to - start < WORD ? to - start : WORD);
-        size_t old = words[at / WORD];
+    for (size_t at = from, end; at < to; at = end) {
+        size_t mask, *word = &words[at / WORD];
 
-        STORE(&words[at / WORD], (old & ~mask) | (((old & ONES * e.keep) | ONES * e.set) & mask));
+        end = earlier(to, round_down(at, WORD) + WORD);
+        mask = lanes(at % WORD, at % WORD + (end - at));
+        STORE(word, (*word & ~mask) | (ONES * state & mask));
     }
 }
 
 /* [from, to) of a level: the entries below one entry of the level above, as far as the region goes. */
 static void below(const xvm_region *region, int level, size_t index, size_t *from, size_t *to)
 {
-    size_t all = entries(region->own.pages, level);
-
     *from = index << FAN;
-    *to = (index + 1) << FAN;
-    *to = *to < all ? *to : all;
+    *to = earlier((index + 1) << FAN, entries(region->own.pages, level));
 }
 
 /* An entry becomes MIXED: what it stood for is written below it first. */
-static void open_entry(xvm_region *region, int level, size_t index, unsigned state)
+static void open_entry(xvm_region *region, int level, size_t index)
 {
+    unsigned state = lane(region->own.level[level], index);
     size_t from, to;
 
+    if (state == XVM_OS_STATE_MIXED)
+        return;
     below(region, level - 1, index, &from, &to);
     fill(region->own.level[level - 1], from, to, state);
     set_lane(region->own.level[level], index, XVM_OS_STATE_MIXED);
 }
 
-/* A MIXED entry becomes one state when all below it are equal. */
-static void close_entry(xvm_region *region, int level, size_t index)
+/* A MIXED entry below which something became state is one state when all below it are. */
+static void close_entry(xvm_region *region, int level, size_t index, unsigned state)
 {
     const size_t *words = region->own.level[level - 1];
-    unsigned state;
     size_t from, to;
 
     below(region, level - 1, index, &from, &to);
-    state = lane(words, from);
-    if (state != XVM_OS_STATE_MIXED && first_other(words, from, to, state) == to)
+    if (lane(words, from) == state && lane(words, to - 1) == state && /* most often it ends here */
+        first_other(words, from, to, state) == to)
         set_lane(region->own.level[level], index, state);
 }
 
-/* One entry that pages [from, to) are in, all or a part of it. True when the change is made there. */
-static bool change_entry(xvm_region *region, int level, size_t from, size_t to, edit e)
+static void set_level(xvm_region *region, int level, size_t from, size_t to, unsigned state);
+
+/* Pages in one entry, but not all of it. */
+static void set_part(xvm_region *region, int level, size_t from, size_t to, unsigned state)
 {
-    size_t *words = region->own.level[level];
     size_t index = from >> shift_of(level);
-    unsigned state = lane(words, index);
-    bool whole = from == index << shift_of(level) &&
-                 (to == entry_end(from, level) || to == region->own.pages);
 
-    if (state != XVM_OS_STATE_MIXED && edited(e, state) == state)
-        return true;
-    if (whole && (state != XVM_OS_STATE_MIXED || e.keep == 0)) {
-        set_lane(words, index, edited(e, state));
-        return true;
-    }
-    if (state != XVM_OS_STATE_MIXED)
-        open_entry(region, level, index, state);
-    return false;
+    open_entry(region, level, index);
+    set_level(region, level - 1, from, to, state);
+    close_entry(region, level, index, state);
 }
 
-static void change_level(xvm_region *region, int level, size_t from, size_t to, edit e)
+/* A part of an entry at the start, whole entries, a part of one at the end: each may be missing. */
+static void set_level(xvm_region *region, int level, size_t from, size_t to, unsigned state)
 {
-    if (level == 0) {
-        change_lanes(region->own.level[0], from, to, e);
-        return;
+    size_t first = from >> shift_of(level), end = to >> shift_of(level);
+
+    if (from != first << shift_of(level)) {
+        set_part(region, level, from, earlier(to, entry_end(from, level)), state);
+        first++;
     }
-    for (size_t at = from, end; at < to; at = end) {
-        end = entry_end(at, level);
-        end = end < to ? end : to;
-        if (change_entry(region, level, at, end, e))
-            continue;
-        change_level(region, level - 1, at, end, e); /* three levels: no deeper than two */
-        close_entry(region, level, at >> shift_of(level));
-    }
+    if (to == region->own.pages)
+        end = entries(to, level);
+    if (first < end)
+        set_lanes(region->own.level[level], first, end, state);
+    else
+        end = first;
+    if (end << shift_of(level) < to)
+        set_part(region, level, end << shift_of(level), to, state);
 }
 
-void xvm_os_pagemap_change(xvm_region *region, size_t from, size_t to, unsigned keep, unsigned set)
+/* Can one number go on saying all? */
+static bool set_simply(xvm_region *region, size_t from, size_t to, unsigned state)
 {
-    edit e = {keep & 255u, set & 255u};
+    size_t simple = region->own.simple;
 
-    assert(from < to && to <= region->own.pages && region->own.ready);
-    change_level(region, LEVELS - 1, from, to, e);
+    if (state == XVM_READ_WRITE && from <= simple)
+        simple = to > simple ? to : simple;
+    else if (state == XVM_OS_STATE_RESERVED && to >= simple)
+        simple = earlier(from, simple);
+    else
+        return false;
+    STORE_RELEASE(&region->own.simple, simple);
+    return true;
+}
+
+void xvm_os_pagemap_set(xvm_region *region, size_t from, size_t to, unsigned state)
+{
+    size_t simple = region->own.simple;
+
+    assert(from < to && to <= region->own.pages);
+    if (simple != XVM_OS_IN_BOOK) {
+        if (set_simply(region, from, to, state))
+            return;
+        if (simple != 0)
+            set_level(region, LEVELS - 1, 0, simple, XVM_READ_WRITE);
+    }
+    set_level(region, LEVELS - 1, from, to, state);
+    STORE_RELEASE(&region->own.simple, XVM_OS_IN_BOOK);
+}
+
+void xvm_os_pagemap_restart(xvm_region *region)
+{
+    STORE_RELEASE(&region->own.simple, (size_t)0);
 }
 
 /* --- checking ---------------------------------------------------------------------------------------------- */
@@ -313,7 +344,7 @@ static bool is_state(unsigned state)
 static int check_entry(const xvm_region *region, int level, size_t index)
 {
     unsigned state = lane(region->own.level[level], index);
-    size_t from, to;
+    size_t from, to, other;
     int broken = 0;
 
     if (level == 0 || state != XVM_OS_STATE_MIXED)
@@ -321,9 +352,8 @@ static int check_entry(const xvm_region *region, int level, size_t index)
     if (level == 2 && lane(region->own.present, index) != 1)
         return 4;
     below(region, level - 1, index, &from, &to);
-    if (lane(region->own.level[level - 1], from) != XVM_OS_STATE_MIXED &&
-        first_other(region->own.level[level - 1], from, to,
-                    lane(region->own.level[level - 1], from)) == to)
+    other = first_other(region->own.level[level - 1], from, to, lane(region->own.level[level - 1], from));
+    if (other == to && lane(region->own.level[level - 1], from) != XVM_OS_STATE_MIXED)
         return 3;
     for (size_t at = from; at < to && broken == 0; at++)
         broken = check_entry(region, level - 1, at);
@@ -332,11 +362,14 @@ static int check_entry(const xvm_region *region, int level, size_t index)
 
 int xvm_os_pagemap_check(const xvm_region *region)
 {
+    size_t all = entries(region->own.pages, 2);
     int broken = 0;
 
-    if (region->own.ready == 0)
-        return 0;
-    for (size_t at = 0; at < entries(region->own.pages, 2) && broken == 0; at++)
+    if (region->own.has_head == 0)
+        return region->own.simple == 0 ? 0 : 4;
+    if (region->own.simple != XVM_OS_IN_BOOK)
+        return first_other(region->own.level[2], 0, all, XVM_OS_STATE_RESERVED) == all ? 0 : 5;
+    for (size_t at = 0; at < all && broken == 0; at++)
         broken = check_entry(region, 2, at);
     return broken;
 }

@@ -1,5 +1,8 @@
 /* pagemap.h - what a region knows of each of its pages: one byte, found in constant time, whatever the size.
  *
+ * Most regions grow at one end. As long as pages [0, simple) are read-write and the rest is reserved, that one
+ * number says all. With anything else simple becomes XVM_OS_IN_BOOK, and the states are in the book:
+ *
  *     level 2   one state for 512 x 512 pages      | R | * | R |            R  all below are reserved
  *     level 1   one state for 512 pages                | R | * | W |        *  MIXED: look one level down
  *     level 0   one state for a page                       | W W R W |      W  committed, read-write
@@ -10,10 +13,12 @@
  *      nothing is looked at.
  *   3  States that are all equal below an entry are one state in that entry.
  *   4  No entry is MIXED whose level 0 part has no memory.
+ *   5  As long as simple is a number, all entries of the book are reserved.
  *
  * The states live in a book: reserved address space behind the pages, committed piece by piece. Level 0 gets
  * memory for a whole level 2 entry at a time, before the first page there is committed, so that no call that
- * gives memory back needs any. For 4 KiB pages that is 256 KiB, mostly untouched, for each GiB in use.
+ * gives memory back needs any. For 4 KiB pages that is 256 KiB, mostly untouched, for each GiB in use. Pages
+ * [0, booked) have it.
  *
  * Threads: changes are made under the region's lock. Looking takes none. It is right for pages that no other
  * thread changes meanwhile: what others do can only replace one description of these pages by another.
@@ -23,6 +28,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "xvm/region.h"
 
@@ -32,6 +38,8 @@ enum {
     XVM_OS_STATE_LOCKED = 8,
     XVM_OS_STATE_MIXED = 255
 };
+
+#define XVM_OS_IN_BOOK SIZE_MAX
 
 /* Equal pages in a row: [from, to), in pages. */
 typedef struct xvm_os_run {
@@ -62,8 +70,11 @@ void xvm_os_pagemap_have(xvm_region *region, const xvm_os_book_piece *piece);
 /* The run that starts at page from and ends at or before page limit; from < limit. */
 xvm_os_run xvm_os_pagemap_run(const xvm_region *region, size_t from, size_t limit);
 
-/* state = (state & keep) | set for pages [from, to). Under the lock; the book has what xvm_os_pagemap_needs named. */
-void xvm_os_pagemap_change(xvm_region *region, size_t from, size_t to, unsigned keep, unsigned set);
+/* Gives pages [from, to) one state. Under the lock; the book has what xvm_os_pagemap_needs named. */
+void xvm_os_pagemap_set(xvm_region *region, size_t from, size_t to, unsigned state);
+
+/* All pages are reserved again: one number says so. Under the lock. */
+void xvm_os_pagemap_restart(xvm_region *region);
 
 /* Every rule above; the number of the broken one, 0 when none is. For tests. */
 int xvm_os_pagemap_check(const xvm_region *region);

@@ -38,11 +38,7 @@ static inline bool is_multiple(const void *address, size_t unit)
 /* The exponent of a power of two. */
 static inline unsigned exponent(size_t power)
 {
-    unsigned shift = 0;
-
-    while ((power >>= 1) != 0)
-        shift++;
-    return shift;
+    return (unsigned)__builtin_ctzll(power);
 }
 
 #endif

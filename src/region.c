@@ -38,6 +38,7 @@ typedef struct want {
     bool other;
 } want;
 
+static const want ANY = {0, 0, false};
 static const want RESERVED = {XVM_OS_STATE_PROTECTION, XVM_OS_STATE_RESERVED, false};
 static const want COMMITTED = {XVM_OS_STATE_PROTECTION, XVM_OS_STATE_RESERVED, true};
 static const want INACCESSIBLE = {XVM_OS_STATE_PROTECTION, XVM_NO_ACCESS, false};
@@ -103,27 +104,42 @@ static bool next_run(const xvm_region *region, size_t *at, size_t limit, want w,
     return false;
 }
 
-static bool has(const xvm_region *region, range r, want w)
-{
-    xvm_os_run run;
-    size_t at = r.from;
+/* What a look at a range finds. */
+typedef struct survey {
+    bool reserved, closed, read_only; /* is there such a page? read_only: one that cannot be written */
+    range wanted;                     /* the smallest range with all wanted pages; empty: there are none */
+} survey;
 
-    return next_run(region, &at, r.to, w, &run);
+static bool is_writable(unsigned state)
+{
+    unsigned protection = state & XVM_OS_STATE_PROTECTION;
+
+    return protection == XVM_READ_WRITE || protection == XVM_READ_WRITE_EXECUTE;
 }
 
-/* The range becomes the smallest one with all its wanted pages; false when it has none. */
-static bool shrink(const xvm_region *region, range *r, want w)
+static survey look_at(const xvm_region *region, range r, want w)
 {
+    survey found = {false, false, false, {r.to, r.to}};
     xvm_os_run run;
-    size_t at = r->from, limit = r->to;
 
-    if (!next_run(region, &at, limit, w, &run))
-        return false;
-    r->from = run.from;
-    do
-        r->to = run.to;
-    while (next_run(region, &at, limit, w, &run));
-    return true;
+    for (size_t at = r.from; at < r.to; at = run.to) {
+        run = xvm_os_pagemap_run(region, at, r.to);
+        found.reserved |= is_wanted(RESERVED, run.state);
+        found.closed |= is_wanted(INACCESSIBLE, run.state);
+        found.read_only |= !is_writable(run.state);
+        if (!is_wanted(w, run.state))
+            continue;
+        found.wanted.from = run.from < found.wanted.from ? run.from : found.wanted.from;
+        found.wanted.to = run.to;
+    }
+    if (found.wanted.from == r.to)
+        found.wanted.to = r.to;
+    return found;
+}
+
+static bool is_empty(range r)
+{
+    return r.from == r.to;
 }
 
 /* --- states ------------------------------------------------------------------------------------------------ */
@@ -133,34 +149,37 @@ static size_t pages_if(bool counted, const xvm_os_run *run)
     return counted ? run->to - run->from : 0;
 }
 
-/* Notes state = (state & keep) | set for the range, and what that does to the counters. */
-static void note(xvm_region *region, range r, unsigned keep, unsigned set)
+/* Counts a run as what it is, or takes it out of the counts. */
+static void count_run(xvm_region *region, const xvm_os_run *run, bool out)
+{
+    size_t committed = pages_if(is_wanted(COMMITTED, run->state), run);
+    size_t locked = pages_if(is_wanted(LOCKED, run->state), run);
+
+    STORE(&region->own.committed, region->own.committed + (out ? 0 - committed : committed));
+    STORE(&region->own.locked, region->own.locked + (out ? 0 - locked : locked));
+}
+
+/* Notes state = (state & keep) | set for the wanted pages of the range, and what that does to the counters. */
+static void note(xvm_region *region, range r, want w, unsigned keep, unsigned set)
 {
     xvm_os_run run;
-    size_t committed, locked;
+    size_t at = r.from;
 
-    if (r.from == r.to)
-        return;
     spin_lock(&region->own.lock);
-    committed = region->own.committed;
-    locked = region->own.locked;
-    for (size_t at = r.from; at < r.to; at = run.to) {
-        run = xvm_os_pagemap_run(region, at, r.to);
-        committed -= pages_if(is_wanted(COMMITTED, run.state), &run);
-        locked -= pages_if(is_wanted(LOCKED, run.state), &run);
+    while (next_run(region, &at, r.to, w, &run)) {
+        count_run(region, &run, true);
         run.state = (run.state & keep) | set;
-        committed += pages_if(is_wanted(COMMITTED, run.state), &run);
-        locked += pages_if(is_wanted(LOCKED, run.state), &run);
+        count_run(region, &run, false);
+        xvm_os_pagemap_set(region, run.from, run.to, run.state);
     }
-    xvm_os_pagemap_change(region, r.from, r.to, keep, set);
-    STORE(&region->own.committed, committed);
-    STORE(&region->own.locked, locked);
+    if (region->own.committed == 0)
+        xvm_os_pagemap_restart(region);
     spin_unlock(&region->own.lock);
 }
 
 static void note_run(xvm_region *region, const xvm_os_run *run, unsigned keep, unsigned set)
 {
-    note(region, (range){run->from, run->to}, keep, set);
+    note(region, (range){run->from, run->to}, ANY, keep, set);
 }
 
 /* Memory for the states of the range. */
@@ -199,7 +218,7 @@ static void note_truth(xvm_region *region, const xvm_os_run *run, unsigned other
         size = xvm_os_find_protection(address_of(region, at), size_of(region, at, run->to), &found);
         step = size >> region->own.page_shift;
         step = step == 0 || step > run->to - at ? run->to - at : step;
-        note(region, (range){at, at + step}, ~(unsigned)XVM_OS_STATE_PROTECTION, (unsigned)found);
+        note(region, (range){at, at + step}, ANY, ~(unsigned)XVM_OS_STATE_PROTECTION, (unsigned)found);
     }
 }
 
@@ -459,36 +478,37 @@ static void undo_commit(xvm_region *region, range r)
     }
 }
 
-static xvm_os_answer commit_runs(xvm_region *region, range r)
+/* Every reserved run of the range, of which the first is known. */
+static xvm_os_answer commit_runs(xvm_region *region, range r, xvm_os_run run)
 {
-    xvm_os_run run;
-    size_t at = r.from, reached;
+    xvm_os_answer answer;
+    size_t at = run.to, reached;
 
-    while (next_run(region, &at, r.to, RESERVED, &run)) {
-        xvm_os_answer answer = commit_run(region, &run, &reached);
-
+    do {
+        answer = commit_run(region, &run, &reached);
         if (answer.status != XVM_OK) {
             undo_commit(region, (range){r.from, reached});
             return answer;
         }
-    }
-    for (at = r.from; next_run(region, &at, r.to, RESERVED, &run);)
-        note_run(region, &run, 0, XVM_READ_WRITE);
+    } while (next_run(region, &at, r.to, RESERVED, &run));
+    note(region, r, RESERVED, 0, XVM_READ_WRITE);
     return DONE;
 }
 
 xvm_status xvm_commit(xvm_region *region, size_t offset, size_t size)
 {
     xvm_os_answer answer;
+    xvm_os_run first;
     range r;
 
     if (!find_range(region, offset, size, OUTWARD, &r))
         return xvm_os_fail_with(XVM_E_INVALID);
-    if (!has(region, r, RESERVED))
+    if (!next_run(region, &r.from, r.to, RESERVED, &first))
         return XVM_OK;
+    r.from = first.from;
     answer = open_book(region, r);
     if (answer.status == XVM_OK)
-        answer = commit_runs(region, r);
+        answer = commit_runs(region, r, first);
     return xvm_os_fail(answer);
 }
 
@@ -507,7 +527,7 @@ static xvm_os_answer decommit_range(xvm_region *region, range r)
         renew = 1;
     if (renew)
         STORE(&region->own.renew, (unsigned char)1);
-    note(region, r, 0, XVM_OS_STATE_RESERVED);
+    note(region, r, COMMITTED, 0, XVM_OS_STATE_RESERVED);
     return DONE;
 }
 
@@ -517,7 +537,8 @@ xvm_status xvm_decommit(xvm_region *region, size_t offset, size_t size)
 
     if (!find_range(region, offset, size, INWARD, &r))
         return xvm_os_fail_with(XVM_E_INVALID);
-    if (!shrink(region, &r, COMMITTED))
+    r = look_at(region, r, COMMITTED).wanted;
+    if (is_empty(r))
         return XVM_OK;
     return xvm_os_fail(decommit_range(region, r));
 }
@@ -543,11 +564,9 @@ static xvm_os_answer zero_pages(const xvm_region *region, const xvm_os_run *run)
 /* The same for pages that are not writable as they are. */
 static xvm_os_answer zero_run(xvm_region *region, const xvm_os_run *run)
 {
-    unsigned protection = run->state & XVM_OS_STATE_PROTECTION;
-    bool writable = protection == XVM_READ_WRITE || protection == XVM_READ_WRITE_EXECUTE;
     xvm_os_answer answer, closed;
 
-    if (writable)
+    if (is_writable(run->state))
         return zero_pages(region, run);
     answer = protect_run(region, XVM_OS_DISCARD, run, XVM_READ_WRITE);
     if (answer.status == XVM_OK)
@@ -575,7 +594,7 @@ xvm_status xvm_discard(xvm_region *region, size_t offset, size_t size, xvm_disca
 
     if (!find_range(region, offset, size, INWARD, &r) || (unsigned)mode > XVM_DISCARD_LAZY)
         return xvm_os_fail_with(XVM_E_INVALID);
-    if (has(region, r, RESERVED))
+    if (look_at(region, r, ANY).reserved)
         return xvm_os_fail_with(XVM_E_NOT_COMMITTED);
     for (size_t at = r.from; answer.status == XVM_OK && at < r.to; at = run.to) {
         run = xvm_os_pagemap_run(region, at, r.to);
@@ -590,19 +609,22 @@ xvm_status xvm_protect(xvm_region *region, size_t offset, size_t size, xvm_prote
 {
     want others = {XVM_OS_STATE_PROTECTION, (unsigned)protection, true};
     xvm_os_answer answer;
+    survey found;
     range r;
 
     if (!find_range(region, offset, size, WHOLE, &r) || protection < XVM_NO_ACCESS ||
         protection > XVM_READ_WRITE_EXECUTE)
         return xvm_os_fail_with(XVM_E_INVALID);
-    if (has(region, r, RESERVED))
+    found = look_at(region, r, others);
+    if (found.reserved)
         return xvm_os_fail_with(XVM_E_NOT_COMMITTED);
-    if (!shrink(region, &r, others))
+    if (is_empty(found.wanted))
         return XVM_OK;
+    r = found.wanted;
     answer = xvm_os_protect(XVM_OS_PROTECT, address_of(region, r.from), size_of(region, r.from, r.to),
                             protection);
     if (answer.status == XVM_OK)
-        note(region, r, ~(unsigned)XVM_OS_STATE_PROTECTION, (unsigned)protection);
+        note(region, r, others, ~(unsigned)XVM_OS_STATE_PROTECTION, (unsigned)protection);
     else
         (void)restore_protection(region, XVM_OS_PROTECT, r, (unsigned)protection);
     return xvm_os_fail(answer);
@@ -624,19 +646,22 @@ static void undo_lock(xvm_region *region, range r)
 xvm_status xvm_lock(xvm_region *region, size_t offset, size_t size)
 {
     xvm_os_answer answer;
+    survey found;
     range r;
 
     if (!find_range(region, offset, size, OUTWARD, &r))
         return xvm_os_fail_with(XVM_E_INVALID);
-    if (has(region, r, RESERVED))
+    found = look_at(region, r, UNLOCKED);
+    if (found.reserved)
         return xvm_os_fail_with(XVM_E_NOT_COMMITTED);
-    if (has(region, r, INACCESSIBLE))
+    if (found.closed)
         return xvm_os_fail_with(XVM_E_PERMISSION);
-    if (!shrink(region, &r, UNLOCKED))
+    if (is_empty(found.wanted))
         return XVM_OK;
+    r = found.wanted;
     answer = lock_run(region, r.from, r.to);
     if (answer.status == XVM_OK)
-        note(region, r, ~0u, XVM_OS_STATE_LOCKED);
+        note(region, r, UNLOCKED, ~0u, XVM_OS_STATE_LOCKED);
     else
         undo_lock(region, r);
     return xvm_os_fail(answer);
@@ -658,39 +683,25 @@ xvm_status xvm_unlock(xvm_region *region, size_t offset, size_t size)
             return xvm_os_fail(answer);
         }
     }
-    for (at = r.from; next_run(region, &at, r.to, LOCKED, &run);)
-        note_run(region, &run, ~(unsigned)XVM_OS_STATE_LOCKED, 0);
+    note(region, r, LOCKED, ~(unsigned)XVM_OS_STATE_LOCKED, 0);
     return XVM_OK;
 }
 
 /* --- prefault and usage ------------------------------------------------------------------------------------ */
 
-static bool is_writable(const xvm_region *region, range r)
-{
-    xvm_os_run run;
-
-    for (size_t at = r.from; at < r.to; at = run.to) {
-        unsigned protection;
-
-        run = xvm_os_pagemap_run(region, at, r.to);
-        protection = run.state & XVM_OS_STATE_PROTECTION;
-        if (protection != XVM_READ_WRITE && protection != XVM_READ_WRITE_EXECUTE)
-            return false;
-    }
-    return true;
-}
-
 xvm_status xvm_prefault(xvm_region *region, size_t offset, size_t size)
 {
+    survey found;
     range r;
 
     if (!find_range(region, offset, size, OUTWARD, &r))
         return xvm_os_fail_with(XVM_E_INVALID);
-    if (has(region, r, RESERVED))
+    found = look_at(region, r, ANY);
+    if (found.reserved)
         return xvm_os_fail_with(XVM_E_NOT_COMMITTED);
-    if (!is_writable(region, r))
+    if (found.read_only)
         return xvm_os_fail_with(XVM_E_PERMISSION);
-    if (r.from == r.to)
+    if (is_empty(r))
         return XVM_OK;
     return xvm_os_fail(
         xvm_os_prefault(address_of(region, r.from), size_of(region, r.from, r.to)));

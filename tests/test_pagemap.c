@@ -34,10 +34,10 @@ static void open_book(xvm_region *r, size_t from, size_t to)
     }
 }
 
-static void change(xvm_region *r, size_t from, size_t to, unsigned keep, unsigned set)
+static void set(xvm_region *r, size_t from, size_t to, unsigned state)
 {
     open_book(r, from, to);
-    xvm_os_pagemap_change(r, from, to, keep, set);
+    xvm_os_pagemap_set(r, from, to, state);
     CHECK_EQUAL(xvm_os_pagemap_check(r), 0);
 }
 
@@ -70,18 +70,45 @@ TEST(the_book_is_a_small_part_of_the_region)
     CHECK_EQUAL(xvm_os_pagemap_size(SIZE_MAX, PAGE), 0);
 }
 
+TEST(growth_at_one_end_needs_no_book)
+{
+    xvm_region r = start(5000);
+
+    set(&r, 0, 10, XVM_READ_WRITE);
+    set(&r, 10, 700, XVM_READ_WRITE);
+    set(&r, 5, 20, XVM_READ_WRITE);
+    CHECK_EQUAL(r.own.simple, 700);
+    check_run(&r, 0, 5000, 700, XVM_READ_WRITE);
+    check_run(&r, 0, 600, 600, XVM_READ_WRITE);
+    check_run(&r, 700, 5000, 5000, XVM_OS_STATE_RESERVED);
+    set(&r, 300, 5000, XVM_OS_STATE_RESERVED);
+    CHECK_EQUAL(r.own.simple, 300);
+    set(&r, 100, 200, XVM_OS_STATE_RESERVED);
+    CHECK_EQUAL(r.own.simple, XVM_OS_IN_BOOK);
+    check_run(&r, 0, 5000, 100, XVM_READ_WRITE);
+    check_run(&r, 100, 5000, 200, XVM_OS_STATE_RESERVED);
+    check_run(&r, 200, 5000, 300, XVM_READ_WRITE);
+    check_run(&r, 300, 5000, 5000, XVM_OS_STATE_RESERVED);
+    set(&r, 0, 5000, XVM_OS_STATE_RESERVED);
+    xvm_os_pagemap_restart(&r);
+    CHECK_EQUAL(xvm_os_pagemap_check(&r), 0);
+    set(&r, 0, 1, XVM_READ_WRITE);
+    CHECK_EQUAL(r.own.simple, 1);
+    stop(&r);
+}
+
 TEST(one_page_in_the_middle)
 {
     xvm_region r = start(5000);
 
-    change(&r, 2600, 2601, 0, XVM_READ_WRITE);
+    set(&r, 2600, 2601, XVM_READ_WRITE);
     check_run(&r, 0, 5000, 2600, XVM_OS_STATE_RESERVED);
     check_run(&r, 2600, 5000, 2601, XVM_READ_WRITE);
     check_run(&r, 2601, 5000, 5000, XVM_OS_STATE_RESERVED);
     check_run(&r, 2601, 2700, 2700, XVM_OS_STATE_RESERVED);
-    change(&r, 2600, 2601, ~0u, XVM_OS_STATE_LOCKED);
+    set(&r, 2600, 2601, XVM_READ_WRITE | XVM_OS_STATE_LOCKED);
     check_run(&r, 2600, 5000, 2601, XVM_READ_WRITE | XVM_OS_STATE_LOCKED);
-    change(&r, 0, 5000, 0, XVM_OS_STATE_RESERVED);
+    set(&r, 0, 5000, XVM_OS_STATE_RESERVED);
     check_run(&r, 0, 5000, 5000, XVM_OS_STATE_RESERVED);
     stop(&r);
 }
@@ -90,12 +117,15 @@ TEST(equal_pages_close_into_one_entry)
 {
     xvm_region r = start((size_t)1 << 19);
 
+    set(&r, 600, 601, XVM_READ); /* not simple any more */
+    set(&r, 600, 601, XVM_OS_STATE_RESERVED);
     for (size_t i = 0; i < 512; i++)
-        change(&r, i, i + 1, 0, XVM_READ_WRITE);
+        set(&r, i, i + 1, XVM_READ_WRITE);
     check_run(&r, 0, (size_t)1 << 19, 512, XVM_READ_WRITE);
     CHECK_EQUAL(r.own.level[1][0] & 255, XVM_READ_WRITE);
-    change(&r, 512, (size_t)1 << 19, 0, XVM_READ_WRITE);
+    set(&r, 512, (size_t)1 << 19, XVM_READ_WRITE);
     check_run(&r, 0, (size_t)1 << 19, (size_t)1 << 19, XVM_READ_WRITE);
+    CHECK_EQUAL(r.own.simple, XVM_OS_IN_BOOK);
     CHECK_EQUAL(r.own.level[2][0] & 0xffff, XVM_READ_WRITE * 0x101);
     stop(&r);
 }
@@ -109,11 +139,11 @@ TEST(odd_sizes_end_where_they_end)
         size_t n = sizes[i];
         xvm_region r = start(n);
 
-        change(&r, n - 1, n, 0, XVM_READ);
+        set(&r, n - 1, n, XVM_READ);
         check_run(&r, n - 1, n, n, XVM_READ);
         if (n > 1)
             check_run(&r, 0, n, n - 1, XVM_OS_STATE_RESERVED);
-        change(&r, 0, n, 0, XVM_READ_WRITE);
+        set(&r, 0, n, XVM_READ_WRITE);
         check_run(&r, 0, n, n, XVM_READ_WRITE);
         stop(&r);
     }
@@ -149,12 +179,8 @@ static void compare(const xvm_region *r, const unsigned char *model, size_t page
 
 static void play(uint64_t seed, size_t pages, int steps)
 {
-    static const unsigned edits[][2] = {
-        {0, XVM_OS_STATE_RESERVED},
-        {0, XVM_READ_WRITE},
-        {0, XVM_READ_WRITE},
-        {0, XVM_READ | XVM_OS_STATE_LOCKED},
-    };
+    static const unsigned states[] = {XVM_OS_STATE_RESERVED, XVM_READ_WRITE, XVM_READ_WRITE,
+                                      XVM_READ | XVM_OS_STATE_LOCKED};
     unsigned char *model = calloc(1, pages);
     xvm_region r = start(pages);
     size_t from, to;
@@ -162,11 +188,11 @@ static void play(uint64_t seed, size_t pages, int steps)
     CHECK(model != NULL);
     printf("seed %llu, %zu pages\n", (unsigned long long)seed, pages);
     for (int i = 0; i < steps; i++) {
-        const unsigned *edit = edits[test_random(&seed) % 4];
+        unsigned state = states[test_random(&seed) % 4];
 
         random_range(&seed, pages, &from, &to);
-        change(&r, from, to, edit[0], edit[1]);
-        memset(model + from, (int)edit[1], to - from);
+        set(&r, from, to, state);
+        memset(model + from, (int)state, to - from);
         if (i % 16 == 0)
             compare(&r, model, pages);
     }
@@ -184,30 +210,12 @@ TEST(random_changes_match_a_plain_array)
     }
 }
 
-/* keep and set on mixed ranges: each page keeps what it had. */
-TEST(an_edit_applies_to_each_page)
-{
-    xvm_region r = start(2000);
-
-    change(&r, 0, 1000, 0, XVM_READ_WRITE);
-    change(&r, 1000, 2000, 0, XVM_READ);
-    change(&r, 500, 1500, ~0u, XVM_OS_STATE_LOCKED);
-    check_run(&r, 0, 2000, 500, XVM_READ_WRITE);
-    check_run(&r, 500, 2000, 1000, XVM_READ_WRITE | XVM_OS_STATE_LOCKED);
-    check_run(&r, 1000, 2000, 1500, XVM_READ | XVM_OS_STATE_LOCKED);
-    change(&r, 0, 2000, ~(unsigned)XVM_OS_STATE_PROTECTION, XVM_NO_ACCESS);
-    check_run(&r, 500, 2000, 1500, XVM_NO_ACCESS | XVM_OS_STATE_LOCKED);
-    change(&r, 0, 2000, ~(unsigned)XVM_OS_STATE_LOCKED, 0);
-    check_run(&r, 0, 2000, 2000, XVM_NO_ACCESS);
-    stop(&r);
-}
-
 /* The check finds each rule broken: it is the tests' own measure. */
 TEST(the_check_sees_what_it_should)
 {
     xvm_region r = start(1024);
 
-    change(&r, 5, 6, 0, XVM_READ_WRITE);
+    set(&r, 5, 6, XVM_READ_WRITE);
     r.own.level[0][0] |= 0x70; /* no state */
     CHECK_EQUAL(xvm_os_pagemap_check(&r), 1);
     r.own.level[0][0] &= ~(size_t)0x70;
@@ -217,6 +225,9 @@ TEST(the_check_sees_what_it_should)
     CHECK_EQUAL(xvm_os_pagemap_check(&r), 3);
     r.own.level[1][0] &= 255;
     CHECK_EQUAL(xvm_os_pagemap_check(&r), 0);
+    r.own.simple = 0; /* but page 5 is in the book */
+    CHECK_EQUAL(xvm_os_pagemap_check(&r), 5);
+    r.own.simple = XVM_OS_IN_BOOK;
     r.own.present[0] = 0;
     CHECK_EQUAL(xvm_os_pagemap_check(&r), 4);
     stop(&r);

@@ -163,8 +163,9 @@ TEST(what_no_address_space_holds_is_refused)
         CHECK_EQUAL(xvm_reserve(&r, sizes[i], NULL), XVM_E_ADDRESS_SPACE);
         CHECK(is_zero_handle(&r));
         CHECK(xvm_last_status() == XVM_E_ADDRESS_SPACE);
-        CHECK_EQUAL(xvm_reserve(&r, p, &(xvm_reserve_options){.alignment = SIZE_MAX / 2 + 1}),
-                    XVM_E_ADDRESS_SPACE);
+        if (sizeof(void *) == 8)
+            CHECK_EQUAL(xvm_reserve(&r, p, &(xvm_reserve_options){.alignment = SIZE_MAX / 2 + 1}),
+                        XVM_E_ADDRESS_SPACE);
     }
 }
 
@@ -186,7 +187,7 @@ TEST(the_ladder_finds_what_fits)
     else if (memory_is_fake() || memory_is_emulated())
         return;
     else
-        r = reserve_with(SIZE_MAX, &(xvm_reserve_options){.min_size = (size_t)1 << 40});
+        r = reserve_with(SIZE_MAX, &(xvm_reserve_options){.min_size = (size_t)(1ull << 40)});
     CHECK(r.size < SIZE_MAX / 2 && r.size >= least);
     CHECK(xvm_release(&r) == XVM_OK);
 }

@@ -82,21 +82,18 @@ typedef struct xvm_region {
     void *base;  /* aligned as asked; NULL: holds nothing */
     size_t size; /* a multiple of the page size */
     struct {
-        void *os_base;           /* the whole reservation as the system knows it */
-        size_t os_size;          /*   (base .. base + size is a part of it) */
-        void *book;              /* a reservation for the states alone; NULL: they are behind the pages */
+        size_t pages, simple, booked; /* states: what is known of each page, see src/pagemap.h */
+        size_t committed, locked;     /* pages */
+        unsigned lock;                /* held for book-keeping, never during a system call */
+        unsigned char page_shift, has_head, fork, dump;
+        unsigned char renew; /* a decommit lost policies: commits apply them again */
+        size_t *level[3], *present;
+        const char *name;
+        void *os_base;  /* the whole reservation as the system knows it */
+        size_t os_size; /*   (base .. base + size is a part of it) */
+        void *book;     /* a reservation for the states alone; NULL: they are behind the pages */
         void *book_base;
         size_t book_size;
-        size_t pages;            /* states: what is known of each page, see src/pagemap.h */
-        size_t *level[3];
-        size_t *present;
-        unsigned ready;
-        unsigned lock;           /* held for book-keeping, never during a system call */
-        unsigned char page_shift;
-        unsigned char fork, dump;
-        unsigned char renew;     /* a decommit lost policies: commits apply them again */
-        size_t committed, locked; /* pages */
-        const char *name;
     } own;
 } xvm_region;
 

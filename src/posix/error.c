@@ -55,10 +55,7 @@ static xvm_status status_of(xvm_os_operation why, int code)
     }
 }
 
-xvm_os_answer xvm_os_classify(xvm_os_operation why, int code, size_t size)
+xvm_os_answer xvm_os_classify(xvm_os_operation why, int code)
 {
-    (void)size;
-    if (code == 0)
-        return (xvm_os_answer){XVM_OK, 0};
     return (xvm_os_answer){status_of(why, code), code};
 }

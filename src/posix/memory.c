@@ -31,13 +31,13 @@ enum { PREFAULT_STEP = 2 << 20, RESIDENT_STEP = 512, HOLE_TRIES = 64 };
 static xvm_os_answer keep(void *base, size_t size, xvm_os_place *place)
 {
     *place = (xvm_os_place){base, base, size};
-    return xvm_os_classify(XVM_OS_RESERVE, 0, size);
+    return (xvm_os_answer){XVM_OK, 0};
 }
 
 /* At this address or nowhere. Kernels before 4.17 and emulators take it for a hint: the result is compared. */
 static xvm_os_answer reserve_at(uintptr_t address, size_t size, xvm_os_place *place)
 {
-    void *wish = (void *)address, *got;
+    void *wish = (void *)address, *got = NULL;
     int code = xvm_os_mmap(XVM_OS_RESERVE, wish, size, PROT_NONE, MAP_FIXED_NOREPLACE, &got);
 
     if (code == 0 && got == wish)
@@ -48,7 +48,7 @@ static xvm_os_answer reserve_at(uintptr_t address, size_t size, xvm_os_place *pl
     }
     if (code == EPERM || code == EINVAL) /* below vm.mmap_min_addr: nobody may have it */
         return (xvm_os_answer){XVM_E_ADDRESS_TAKEN, code};
-    return xvm_os_classify(XVM_OS_RESERVE, code, size);
+    return answered(XVM_OS_RESERVE, code);
 }
 
 /* Gives the edges of a larger mapping back. An edge that the system does not take stays part of the place. */
@@ -69,13 +69,13 @@ static xvm_os_answer reserve_aligned(size_t size, size_t alignment, xvm_os_place
 {
     size_t page = xvm_os_get_facts().page_size, whole = size;
     int saved = errno, code;
-    void *got;
+    void *got = NULL;
 
     if (alignment > page && !add_sizes(size, alignment - page, &whole))
         return (xvm_os_answer){XVM_E_ADDRESS_SPACE, 0};
     code = xvm_os_mmap(XVM_OS_RESERVE, NULL, whole, PROT_NONE, 0, &got);
     if (code != 0)
-        return xvm_os_classify(XVM_OS_RESERVE, code, whole);
+        return answered(XVM_OS_RESERVE, code);
     *place = (xvm_os_place){(void *)round_up((uintptr_t)got, alignment), got, whole};
     trim(place, size);
     errno = saved;
@@ -127,14 +127,14 @@ xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
 
 xvm_os_answer xvm_os_release(void *os_base, size_t os_size)
 {
-    return xvm_os_classify(XVM_OS_RELEASE, xvm_os_munmap(XVM_OS_RELEASE, os_base, os_size), os_size);
+    return answered(XVM_OS_RELEASE, xvm_os_munmap(XVM_OS_RELEASE, os_base, os_size));
 }
 
 /* --- commit and decommit ----------------------------------------------------------------------------------- */
 
 xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size)
 {
-    return xvm_os_classify(why, xvm_os_mprotect(why, address, size, PROT_READ | PROT_WRITE), size);
+    return answered(why, xvm_os_mprotect(why, address, size, PROT_READ | PROT_WRITE));
 }
 
 /* The bytes go. Locks go first: DONTNEED stops at a locked page, half done. */
@@ -164,14 +164,14 @@ static int close_pages(void *address, size_t size, unsigned char *renew)
 xvm_os_answer xvm_os_decommit(void *address, size_t size, unsigned char *renew)
 {
     int saved = errno;
-    void *same;
+    void *same = NULL;
     int code = xvm_os_mmap(XVM_OS_DECOMMIT, address, size, PROT_NONE, MAP_FIXED, &same);
 
     if (code != 0)
         code = close_pages(address, size, renew);
     if (code == 0)
         errno = saved;
-    return xvm_os_classify(XVM_OS_DECOMMIT, code, size);
+    return answered(XVM_OS_DECOMMIT, code);
 }
 
 xvm_os_answer xvm_os_discard(void *address, size_t size, xvm_discard_mode mode)
@@ -185,7 +185,7 @@ xvm_os_answer xvm_os_discard(void *address, size_t size, xvm_discard_mode mode)
         code = xvm_os_madvise(XVM_OS_DISCARD, address, size, MADV_DONTNEED);
     if (code == 0)
         errno = saved;
-    return xvm_os_classify(XVM_OS_DISCARD, code, size);
+    return answered(XVM_OS_DISCARD, code);
 }
 
 /* --- protect and lock -------------------------------------------------------------------------------------- */
@@ -201,7 +201,7 @@ xvm_os_answer xvm_os_protect(xvm_os_operation why, void *address, size_t size,
         [XVM_READ_WRITE_EXECUTE] = PROT_READ | PROT_WRITE | PROT_EXEC,
     };
 
-    return xvm_os_classify(why, xvm_os_mprotect(why, address, size, flags[protection]), size);
+    return answered(why, xvm_os_mprotect(why, address, size, flags[protection]));
 }
 
 /* Raises the soft limit for locked memory to the hard one; false when it is there already. */
@@ -228,12 +228,12 @@ xvm_os_answer xvm_os_lock(void *address, size_t size)
     }
     if (code == 0)
         errno = saved;
-    return xvm_os_classify(XVM_OS_LOCK, code, size);
+    return answered(XVM_OS_LOCK, code);
 }
 
 xvm_os_answer xvm_os_unlock(void *address, size_t size)
 {
-    return xvm_os_classify(XVM_OS_UNLOCK, xvm_os_munlock(XVM_OS_UNLOCK, address, size), size);
+    return answered(XVM_OS_UNLOCK, xvm_os_munlock(XVM_OS_UNLOCK, address, size));
 }
 
 /* --- prefault and residency -------------------------------------------------------------------------------- */
@@ -270,7 +270,7 @@ xvm_os_answer xvm_os_prefault(void *address, size_t size)
     }
     if (code == 0)
         errno = saved;
-    return xvm_os_classify(XVM_OS_PREFAULT, code, size);
+    return answered(XVM_OS_PREFAULT, code);
 }
 
 size_t xvm_os_resident(const void *address, size_t size)
@@ -314,5 +314,5 @@ xvm_os_answer xvm_os_attach(void *address, size_t size, xvm_fork fork, xvm_dump 
         (void)xvm_os_name_range(address, size, name);
     if (code == 0)
         errno = saved;
-    return xvm_os_classify(XVM_OS_ATTACH, code, size);
+    return answered(XVM_OS_ATTACH, code);
 }

@@ -23,6 +23,6 @@ enum { XVM_OS_SAMPLES = 64 };
 int xvm_os_query_working_set(const void *address, size_t size, size_t page, size_t *resident);
 
 /* What a GetLastError of a call made for an operation means. */
-xvm_os_answer xvm_os_classify(xvm_os_operation why, int code, size_t size);
+xvm_os_answer xvm_os_classify(xvm_os_operation why, int code);
 
 #endif

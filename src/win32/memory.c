@@ -25,7 +25,7 @@ static xvm_os_answer reserve_at(uintptr_t address, size_t size, DWORD type, xvm_
     int code = xvm_os_virtual_alloc(XVM_OS_RESERVE, (void *)address, size, type, PAGE_READWRITE, &got);
 
     if (code != 0)
-        return xvm_os_classify(XVM_OS_RESERVE, code, size);
+        return xvm_os_classify(XVM_OS_RESERVE, code);
     *place = (xvm_os_place){got, got, size};
     return (xvm_os_answer){XVM_OK, 0};
 }
@@ -105,7 +105,8 @@ xvm_os_answer xvm_os_release(void *os_base, size_t os_size)
 {
     int code = xvm_os_virtual_free(XVM_OS_RELEASE, os_base, 0, MEM_RELEASE);
 
-    return xvm_os_classify(XVM_OS_RELEASE, code, os_size);
+    (void)os_size; /* Windows knows it, and wants 0 */
+    return xvm_os_classify(XVM_OS_RELEASE, code);
 }
 
 /* --- commit and decommit ----------------------------------------------------------------------------------- */
@@ -115,14 +116,14 @@ xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size)
     void *same;
 
     return xvm_os_classify(
-        why, xvm_os_virtual_alloc(why, address, size, MEM_COMMIT, PAGE_READWRITE, &same), size);
+        why, xvm_os_virtual_alloc(why, address, size, MEM_COMMIT, PAGE_READWRITE, &same));
 }
 
 xvm_os_answer xvm_os_decommit(void *address, size_t size, unsigned char *renew)
 {
     (void)renew; /* nothing is lost: Windows has none of these policies */
     return xvm_os_classify(XVM_OS_DECOMMIT,
-                           xvm_os_virtual_free(XVM_OS_DECOMMIT, address, size, MEM_DECOMMIT), size);
+                           xvm_os_virtual_free(XVM_OS_DECOMMIT, address, size, MEM_DECOMMIT));
 }
 
 /* The protection given to MEM_RESET is ignored but must be valid. Unlocking pages that are not locked is
@@ -137,7 +138,7 @@ xvm_os_answer xvm_os_discard(void *address, size_t size, xvm_discard_mode mode)
         (void)xvm_os_virtual_unlock(XVM_OS_DISCARD, address, size);
     if (code == 0)
         SetLastError(before);
-    return xvm_os_classify(XVM_OS_DISCARD, code, size);
+    return xvm_os_classify(XVM_OS_DISCARD, code);
 }
 
 /* --- protect and lock -------------------------------------------------------------------------------------- */
@@ -153,7 +154,7 @@ xvm_os_answer xvm_os_protect(xvm_os_operation why, void *address, size_t size,
         [XVM_READ_WRITE_EXECUTE] = PAGE_EXECUTE_READWRITE,
     };
 
-    return xvm_os_classify(why, xvm_os_virtual_protect(why, address, size, flags[protection]), size);
+    return xvm_os_classify(why, xvm_os_virtual_protect(why, address, size, flags[protection]));
 }
 
 static xvm_protection protection_of(DWORD flags)
@@ -206,7 +207,7 @@ xvm_os_answer xvm_os_lock(void *address, size_t size)
     }
     if (code == 0)
         SetLastError(before);
-    return xvm_os_classify(XVM_OS_LOCK, code, size);
+    return xvm_os_classify(XVM_OS_LOCK, code);
 }
 
 /* ERROR_NOT_LOCKED is as good as done. */
@@ -219,7 +220,7 @@ xvm_os_answer xvm_os_unlock(void *address, size_t size)
         code = 0;
         SetLastError(before);
     }
-    return xvm_os_classify(XVM_OS_UNLOCK, code, size);
+    return xvm_os_classify(XVM_OS_UNLOCK, code);
 }
 
 /* --- prefault and residency -------------------------------------------------------------------------------- */
@@ -233,7 +234,7 @@ xvm_os_answer xvm_os_prefault(void *address, size_t size)
     for (size_t at = 0; code == 0 && at < size; at += page)
         (void)__atomic_fetch_or((unsigned char *)address + at, 0, __ATOMIC_RELAXED);
     xvm_os_made(XVM_OS_PREFAULT, "touch", address, size, code, code != 0);
-    return xvm_os_classify(XVM_OS_PREFAULT, code, size);
+    return xvm_os_classify(XVM_OS_PREFAULT, code);
 }
 
 size_t xvm_os_resident(const void *address, size_t size)
