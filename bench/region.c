@@ -1,6 +1,7 @@
 /* region.c - what xvm adds to each system call: both in one run, alternating, as a ratio.
  *
- *     round:  | bare x calls | xvm x calls | bare | xvm | ...      a ratio for each round, their median counts
+ *     round:  | bare x calls | xvm x calls | bare | xvm | ...      a ratio for each round, their
+ *     median counts
  *
  *   1  Both sides do the same to ranges of the same size and in the same state.
  *   2  Times are per call; a round is long enough for the clock, short enough for a shared machine.
@@ -47,7 +48,7 @@ static void *range(field *f, size_t i)
     return f->base + i * f->size;
 }
 
-/* --- the calls, on both sides ------------------------------------------------------------------------------ */
+/* --- the calls, on both sides ----------------------------------------------------------------- */
 
 #define ON_EACH(name, bare_call, xvm_call)                                                         \
     static void name(field *f)                                                                     \
@@ -61,7 +62,8 @@ static void *range(field *f, size_t i)
     }
 
 ON_EACH(commit, bare_commit(range(f, i), f->size), xvm_commit(&f->region, i * f->size, f->size))
-ON_EACH(decommit, bare_decommit(range(f, i), f->size), xvm_decommit(&f->region, i * f->size, f->size))
+ON_EACH(decommit, bare_decommit(range(f, i), f->size),
+        xvm_decommit(&f->region, i * f->size, f->size))
 ON_EACH(discard, bare_discard(range(f, i), f->size),
         xvm_discard(&f->region, i * f->size, f->size, XVM_DISCARD_ZERO))
 ON_EACH(protect_read, bare_protect_read(range(f, i), f->size),
@@ -70,7 +72,8 @@ ON_EACH(protect_write, bare_protect_write(range(f, i), f->size),
         xvm_protect(&f->region, i * f->size, f->size, XVM_READ_WRITE))
 ON_EACH(lock, bare_lock(range(f, i), f->size), xvm_lock(&f->region, i * f->size, f->size))
 ON_EACH(unlock, bare_unlock(range(f, i), f->size), xvm_unlock(&f->region, i * f->size, f->size))
-ON_EACH(prefault, bare_prefault(range(f, i), f->size), xvm_prefault(&f->region, i * f->size, f->size))
+ON_EACH(prefault, bare_prefault(range(f, i), f->size),
+        xvm_prefault(&f->region, i * f->size, f->size))
 
 static void nothing(field *f)
 {
@@ -125,7 +128,7 @@ static void reserve_and_release(field *f)
     }
 }
 
-/* --- measuring --------------------------------------------------------------------------------------------- */
+/* --- measuring -------------------------------------------------------------------------------- */
 
 static field open_field(side s, const measure *m)
 {
@@ -237,7 +240,8 @@ static void measure_redundant_commit(size_t rounds, bool csv)
         times[i] = (double)(bare_now() - start) / CALLS;
     }
     must(xvm_release(&r), "xvm_release");
-    printf(csv ? "redundant commit,%zu,,%.1f,\n" : "redundant commit, %zu bytes: %.1f ns, no system call\n",
+    printf(csv ? "redundant commit,%zu,,%.1f,\n"
+               : "redundant commit, %zu bytes: %.1f ns, no system call\n",
            page, median(times, rounds));
 }
 
@@ -251,7 +255,8 @@ static size_t fit_calls(size_t size)
 
 int main(int argc, char **argv)
 {
-    size_t page = bare_page_size(), large = sizeof(void *) == 4 ? 256u << 20 : (size_t)(64ull << 30);
+    size_t page = bare_page_size(),
+           large = sizeof(void *) == 4 ? 256u << 20 : (size_t)(64ull << 30);
     bool csv = argc > 1 && strcmp(argv[1], "--csv") == 0;
     size_t rounds = argc > 1 && strcmp(argv[1], "--smoke") == 0 ? SMOKE_ROUNDS : MOST_ROUNDS;
     measure all[] = {
@@ -267,8 +272,8 @@ int main(int argc, char **argv)
         {"protect read, touched", commit_and_touch, protect_read, decommit_all, page, 0},
         {"protect read, touched", commit_and_touch, protect_read, decommit_all, 64 << 10, 0},
         {"protect write, touched", commit_touch_close, protect_write, decommit_all, 64 << 10, 0},
-        {"lock, resident", commit_and_touch, lock, decommit_all, 4 * page, 16},
-        {"unlock", commit_touch_lock, unlock, decommit_all, 4 * page, 16},
+        {"lock, resident", commit_and_touch, lock, decommit_all, 4 * page, 0},
+        {"unlock", commit_touch_lock, unlock, decommit_all, 4 * page, 0},
         {"prefault", commit_all, prefault, decommit_all, 64 << 10, 0},
     };
 

@@ -1,4 +1,5 @@
-/* inject.c - failures on demand, and the trace: the one watch that backends ask before and tell after each call.
+/* inject.c - failures on demand, and the trace: the one watch that backends ask before and tell
+ * after each call.
  *
  *     xvm_os_watching --> at_start --> reads XVM_INJECT at the first call, then
  *                     --> watch    --> while there are rules or a trace
@@ -51,7 +52,7 @@ static size_t rule_count, injected_count;
 static xvm_trace trace;
 static bool environment_is_read;
 
-/* --- reading a script -------------------------------------------------------------------------------------- */
+/* --- reading a script ------------------------------------------------------------------------- */
 
 static bool is_separator(char c)
 {
@@ -156,7 +157,7 @@ static bool read_script(const char *at, rule *into, size_t *count)
     }
 }
 
-/* --- the watch --------------------------------------------------------------------------------------------- */
+/* --- the watch -------------------------------------------------------------------------------- */
 
 static bool matches(const rule *r, xvm_os_operation why, const char *call)
 {
@@ -240,7 +241,7 @@ static const xvm_os_watch at_start = {before_first_call, after_call};
 
 const xvm_os_watch *xvm_os_watching = &at_start;
 
-/* --- public calls ------------------------------------------------------------------------------------------ */
+/* --- public calls ----------------------------------------------------------------------------- */
 
 xvm_status xvm_inject(const char *script)
 {

@@ -1,6 +1,7 @@
 /* lock.h - words shared between threads, and the short lock for book-keeping.
  *
- * The public headers must compile as C++, so shared words are plain there and atomic only by these accessors.
+ * The public headers must compile as C++, so shared words are plain there and atomic only by these
+ * accessors.
  */
 #ifndef XVM_SRC_LOCK_H
 #define XVM_SRC_LOCK_H
@@ -16,8 +17,9 @@
 #define ATOMIC_ADD(word, value) __atomic_add_fetch((word), (value), __ATOMIC_RELAXED)
 #define SWAP_ACQUIRE(word, value) __atomic_exchange_n((word), (value), __ATOMIC_ACQUIRE)
 
-/* Takes a lock that is held for tens of instructions, never across a system call. A holder that was preempted
- * is waited for in xvm_os_pause, which sleeps in the end, so that a thread of lower priority can finish. */
+/* Takes a lock that is held for tens of instructions, never across a system call. A holder that was
+ * preempted is waited for in xvm_os_pause, which sleeps in the end, so that a thread of lower
+ * priority can finish. */
 static inline void spin_lock(unsigned *lock)
 {
     for (unsigned round = 0; SWAP_ACQUIRE(lock, 1u) != 0; round++)

@@ -1,11 +1,13 @@
 /* os.h - what a system must provide. src/posix, src/win32 and tests/fake each provide all of it.
  *
- * Shared preconditions, guaranteed by the callers: ranges are not empty, do not wrap, are whole pages (of the
- * region, so multiples of the real page) and lie in one reservation made by xvm_os_reserve; enums are in range.
+ * Shared preconditions, guaranteed by the callers: ranges are not empty, do not wrap, are whole
+ * pages (of the region, so multiples of the real page) and lie in one reservation made by
+ * xvm_os_reserve; enums are in range.
  *
- * A backend never calls upward, prints or allocates, and keeps no state beyond cached facts. It answers with a
- * status, classified by operation and code, and the system's own code. errno and GetLastError are as before
- * after every call that succeeds. Each system call goes past xvm_os_watch first, which may refuse it.
+ * A backend never calls upward, prints or allocates, and keeps no state beyond cached facts. It
+ * answers with a status, classified by operation and code, and the system's own code. errno and
+ * GetLastError are as before after every call that succeeds. Each system call goes past
+ * xvm_os_watch first, which may refuse it.
  */
 #ifndef XVM_SRC_OS_H
 #define XVM_SRC_OS_H
@@ -37,16 +39,17 @@ typedef struct xvm_os_answer {
     int code; /* errno, GetLastError; 0 when status is XVM_OK */
 } xvm_os_answer;
 
-/* --- facts ------------------------------------------------------------------------------------------------- */
+/* --- facts ------------------------------------------------------------------------------------ */
 
 typedef struct xvm_os_facts {
     size_t page_size, granularity; /* powers of two */
-    int discard_zeroes;            /* xvm_os_discard of XVM_DISCARD_ZERO leaves zeros, not old bytes */
+    size_t large_unit; /* reservations of this size and more had better be multiples of it; 0: no */
+    int discard_zeroes; /* xvm_os_discard of XVM_DISCARD_ZERO leaves zeros, not old bytes */
 } xvm_os_facts;
 
 xvm_os_facts xvm_os_get_facts(void);
 
-/* --- reservations ------------------------------------------------------------------------------------------ */
+/* --- reservations ----------------------------------------------------------------------------- */
 
 typedef struct xvm_os_request {
     size_t size, alignment; /* whole pages; a power of two, at least the granularity */
@@ -56,8 +59,8 @@ typedef struct xvm_os_request {
 } xvm_os_request;
 
 typedef struct xvm_os_place {
-    void *base;     /* size bytes from here, aligned as asked */
-    void *os_base;  /* what xvm_os_release wants back */
+    void *base;    /* size bytes from here, aligned as asked */
+    void *os_base; /* what xvm_os_release wants back */
     size_t os_size;
 } xvm_os_place;
 
@@ -65,13 +68,14 @@ typedef struct xvm_os_place {
 xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place);
 xvm_os_answer xvm_os_release(void *os_base, size_t os_size);
 
-/* --- pages ------------------------------------------------------------------------------------------------- */
+/* --- pages ------------------------------------------------------------------------------------ */
 
 /* Reserved pages become committed: readable, writable, zero. All or nothing. */
 xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size);
 
-/* Any pages become reserved. On failure bytes are intact, but pages may have lost protection and locks.
- * *renew is set to 1 when xvm_os_attach must follow the next commit of them, and is left alone otherwise. */
+/* Any pages become reserved. On failure bytes are intact, but pages may have lost protection and
+ * locks. *renew is set to 1 when xvm_os_attach must follow the next commit of them, and is left
+ * alone otherwise. */
 xvm_os_answer xvm_os_decommit(void *address, size_t size, unsigned char *renew);
 
 /* Committed, unlocked pages lose their contents; they keep their protection. */
@@ -81,11 +85,12 @@ xvm_os_answer xvm_os_discard(void *address, size_t size, xvm_discard_mode mode);
 xvm_os_answer xvm_os_protect(xvm_os_operation why, void *address, size_t size,
                              xvm_protection protection);
 
-/* The protection that the system has for the page at address, and how many bytes from there on share it.
- * 0: it does not say, and *protection is left alone. */
+/* The protection that the system has for the page at address, and how many bytes from there on
+ * share it. 0: it does not say, and *protection is left alone. */
 size_t xvm_os_find_protection(const void *address, size_t size, xvm_protection *protection);
 
-/* Committed, accessible pages; on failure some may have been locked. Raises limits where the process may. */
+/* Committed, accessible pages; on failure some may have been locked. Raises limits where the
+ * process may. */
 xvm_os_answer xvm_os_lock(void *address, size_t size);
 /* Locked pages; on failure some may have been unlocked. */
 xvm_os_answer xvm_os_unlock(void *address, size_t size);
@@ -93,15 +98,16 @@ xvm_os_answer xvm_os_unlock(void *address, size_t size);
 /* Committed, writable pages. */
 xvm_os_answer xvm_os_prefault(void *address, size_t size);
 
-/* Applies the policies of a region (fork, dump, name) to a part of it, and makes committed pages of it that a
- * decommit had closed in another way accessible again. Where a system has no such policy it is done. */
+/* Applies the policies of a region (fork, dump, name) to a part of it, and makes committed pages of
+ * it that a decommit had closed in another way accessible again. Where a system has no such policy
+ * it is done. */
 xvm_os_answer xvm_os_attach(void *address, size_t size, xvm_fork fork, xvm_dump dump,
                             const char *name);
 
 /* How many bytes of committed pages are in memory. */
 size_t xvm_os_resident(const void *address, size_t size);
 
-/* --- threads ----------------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 /* This thread's last failure; never NULL. */
 typedef struct xvm_os_failure {
@@ -111,12 +117,14 @@ typedef struct xvm_os_failure {
 
 xvm_os_failure *xvm_os_thread_failure(void);
 
-/* Waits a little, longer with each round: first for another processor, then for the scheduler, then asleep. */
+/* Waits a little, longer with each round: first for another processor, then for the scheduler, then
+ * asleep. */
 void xvm_os_pause(unsigned round);
 
-/* --- the watch: failures on demand and the trace (src/inject.c) -------------------------------------------- */
+/* --- the watch: failures on demand and the trace (src/inject.c) ------------------------------- */
 
-/* Backends ask before every call, and make none when the answer is not 0 but that code; they tell after it. */
+/* Backends ask before every call, and make none when the answer is not 0 but that code; they tell
+ * after it. */
 typedef struct xvm_os_watch {
     int (*before)(xvm_os_operation why, const char *call, size_t size, int usual_code);
     void (*after)(xvm_os_operation why, const char *call, const void *address, size_t size,
@@ -132,7 +140,8 @@ static inline int xvm_os_is_watched(void)
 }
 
 /* 0, or the code that a call must fail with instead of being made. */
-static inline int xvm_os_refused(xvm_os_operation why, const char *call, size_t size, int usual_code)
+static inline int xvm_os_refused(xvm_os_operation why, const char *call, size_t size,
+                                 int usual_code)
 {
     const xvm_os_watch *watch = __atomic_load_n(&xvm_os_watching, __ATOMIC_ACQUIRE);
 

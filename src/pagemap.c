@@ -1,10 +1,12 @@
 /* pagemap.c - one state for each page, in three levels. The picture and the rules are in pagemap.h.
  *
- *     book: | level 2 | present | level 1 | ... | level 0: part of entry 0 | part of entry 1 | ... |
+ *     book: | level 2 | present | level 1 | ... | level 0: part of entry 0 | part of entry 1 | ...
+ *     |
  *           | head: whole pages ---------------- | whole pages each ------------------------------|
  *
- * States are lanes of a word, counted from the lowest bit, so that the byte order of the machine does not
- * matter; words are read and written whole, so that a reader without the lock never sees half of one.
+ * States are lanes of a word, counted from the lowest bit, so that the byte order of the machine
+ * does not matter; words are read and written whole, so that a reader without the lock never sees
+ * half of one.
  */
 #include <assert.h>
 #include <limits.h>
@@ -18,9 +20,9 @@
 
 enum {
     LEVELS = 3,
-    FAN = 9,                 /* 512 entries below one */
-    WORD = sizeof(size_t),   /* bytes of a word, and lanes in it */
-    WHOLE_SHIFT = 2 * FAN    /* pages below a level 2 entry */
+    FAN = 9,               /* 512 entries below one */
+    WORD = sizeof(size_t), /* bytes of a word, and lanes in it */
+    WHOLE_SHIFT = 2 * FAN  /* pages below a level 2 entry */
 };
 static_assert(CHAR_BIT == 8, "a lane is a byte of eight bits");
 static_assert((1 << FAN) % WORD == 0, "the lanes below one entry fill whole words");
@@ -70,7 +72,7 @@ void xvm_os_pagemap_start(xvm_region *region, void *address, size_t pages, size_
     region->own.simple = region->own.booked = 0;
 }
 
-/* --- lanes ------------------------------------------------------------------------------------------------- */
+/* --- lanes ------------------------------------------------------------------------------------ */
 
 static unsigned lane(const size_t *words, size_t index)
 {
@@ -114,7 +116,7 @@ static size_t first_other(const size_t *words, size_t from, size_t to, unsigned 
     return earlier(to, at + (size_t)__builtin_ctzll(other) / 8);
 }
 
-/* --- memory of the book ------------------------------------------------------------------------------------ */
+/* --- memory of the book ----------------------------------------------------------------------- */
 
 static size_t book_offset(const xvm_region *region, const void *address)
 {
@@ -128,12 +130,13 @@ static xvm_os_book_piece part(const xvm_region *region, size_t entry)
     size_t all = round_up(bytes_of(region->own.pages, 0), (size_t)1 << region->own.page_shift);
     size_t start = entry << WHOLE_SHIFT;
     xvm_os_book_piece piece = {book_offset(region, region->own.level[0]) + start,
-                            all - start < size ? all - start : size};
+                               all - start < size ? all - start : size};
 
     return piece;
 }
 
-bool xvm_os_pagemap_needs(const xvm_region *region, size_t from, size_t to, xvm_os_book_piece *piece)
+bool xvm_os_pagemap_needs(const xvm_region *region, size_t from, size_t to,
+                          xvm_os_book_piece *piece)
 {
     size_t first = from >> WHOLE_SHIFT, last = (to - 1) >> WHOLE_SHIFT;
 
@@ -164,7 +167,7 @@ void xvm_os_pagemap_have(xvm_region *region, const xvm_os_book_piece *piece)
     STORE_RELEASE(&region->own.booked, booked == all ? region->own.pages : booked << WHOLE_SHIFT);
 }
 
-/* --- looking ----------------------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 /* The state of a page, and the highest level that has it. */
 static unsigned state_of(const xvm_region *region, size_t page, int *level)
@@ -184,12 +187,15 @@ static size_t entry_end(size_t page, int level)
     return ((page >> shift_of(level)) + 1) << shift_of(level);
 }
 
-/* How far the pages from at on are equal, among the entries of one level below one entry of the next. */
-static size_t equal_until(const xvm_region *region, size_t at, size_t limit, int level, unsigned state)
+/* How far the pages from at on are equal, among the entries of one level below one entry of the
+ * next. */
+static size_t equal_until(const xvm_region *region, size_t at, size_t limit, int level,
+                          unsigned state)
 {
     unsigned shift = shift_of(level);
     size_t end = level == LEVELS - 1 ? limit : earlier(limit, entry_end(at, level + 1));
-    size_t other = first_other(region->own.level[level], at >> shift, ((end - 1) >> shift) + 1, state);
+    size_t other =
+        first_other(region->own.level[level], at >> shift, ((end - 1) >> shift) + 1, state);
 
     return earlier(end, other << shift);
 }
@@ -212,7 +218,7 @@ xvm_os_run xvm_os_pagemap_run(const xvm_region *region, size_t from, size_t limi
     return run;
 }
 
-/* --- changing ---------------------------------------------------------------------------------------------- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 static void fill(size_t *words, size_t from, size_t to, unsigned state)
 {
@@ -231,7 +237,8 @@ static void set_lanes(size_t *words, size_t from, size_t to, unsigned state)
     }
 }
 
-/* [from, to) of a level: the entries below one entry of the level above, as far as the region goes. */
+/* [from, to) of a level: the entries below one entry of the level above, as far as the region
+ * goes. */
 static void below(const xvm_region *region, int level, size_t index, size_t *from, size_t *to)
 {
     *from = index << FAN;
@@ -309,6 +316,23 @@ static bool set_simply(xvm_region *region, size_t from, size_t to, unsigned stat
     return true;
 }
 
+/* The most frequent change: some pages of a chunk of 512 that is MIXED and stays so. */
+static bool set_in_chunk(xvm_region *region, size_t from, size_t to, unsigned state)
+{
+    size_t chunk = from >> FAN, first = chunk << FAN, last = first + ((size_t)1 << FAN) - 1;
+    const size_t *pages = region->own.level[0];
+
+    if (to - 1 > last || last >= region->own.pages ||
+        lane(region->own.level[2], from >> WHOLE_SHIFT) != XVM_OS_STATE_MIXED ||
+        lane(region->own.level[1], chunk) != XVM_OS_STATE_MIXED)
+        return false;
+    if ((first == from || lane(pages, first) == state) &&
+        (last == to - 1 || lane(pages, last) == state))
+        return false; /* it may become one state */
+    set_lanes(region->own.level[0], from, to, state);
+    return true;
+}
+
 void xvm_os_pagemap_set(xvm_region *region, size_t from, size_t to, unsigned state)
 {
     size_t simple = region->own.simple;
@@ -320,7 +344,8 @@ void xvm_os_pagemap_set(xvm_region *region, size_t from, size_t to, unsigned sta
         if (simple != 0)
             set_level(region, LEVELS - 1, 0, simple, XVM_READ_WRITE);
     }
-    set_level(region, LEVELS - 1, from, to, state);
+    if (!set_in_chunk(region, from, to, state))
+        set_level(region, LEVELS - 1, from, to, state);
     STORE_RELEASE(&region->own.simple, XVM_OS_IN_BOOK);
 }
 
@@ -329,7 +354,7 @@ void xvm_os_pagemap_restart(xvm_region *region)
     STORE_RELEASE(&region->own.simple, (size_t)0);
 }
 
-/* --- checking ---------------------------------------------------------------------------------------------- */
+/* --- checking --------------------------------------------------------------------------------- */
 
 static bool is_state(unsigned state)
 {
@@ -352,7 +377,8 @@ static int check_entry(const xvm_region *region, int level, size_t index)
     if (level == 2 && lane(region->own.present, index) != 1)
         return 4;
     below(region, level - 1, index, &from, &to);
-    other = first_other(region->own.level[level - 1], from, to, lane(region->own.level[level - 1], from));
+    other = first_other(region->own.level[level - 1], from, to,
+                        lane(region->own.level[level - 1], from));
     if (other == to && lane(region->own.level[level - 1], from) != XVM_OS_STATE_MIXED)
         return 3;
     for (size_t at = from; at < to && broken == 0; at++)

@@ -1,15 +1,17 @@
 /* region.c - check the range, look up what its pages are, ask the system, note the result.
  *
  *     reservation  | unused | pages of the region | gap | book: states of the pages | gap |
- *                  os_base  base                        level[2]                    os_base + os_size
+ *                  os_base  base                        level[2]                    os_base +
+ *                           os_size
  *
- * The gaps are never committed: a page keeps an overrun out of the book, another keeps the mappings of two
- * regions apart. At an exact address there is room for nothing more, so the book gets its own reservation.
+ * The gaps are never committed: a page keeps an overrun out of the book, another keeps the mappings
+ * of two regions apart. At an exact address there is room for nothing more, so the book gets its
+ * own reservation.
  *
  *   1  os_base <= base, base + size <= os_base + os_size, all of them whole pages.
  *   2  committed and locked are the numbers of pages with such a state; locked <= committed.
- *   3  States change after the last step that can fail, under the lock, never around a system call. What a
- *      failed call has to undo is what the unchanged states say.
+ *   3  States change after the last step that can fail, under the lock, never around a system call.
+ *      What a failed call has to undo is what the unchanged states say.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +25,9 @@
 #include "pages.h"
 #include "xvm/region.h"
 
-enum { ZERO_STEP = 1 << 20 }; /* bytes made resident at a time where discarding means zeroing first */
+enum {
+    ZERO_STEP = 1 << 20
+}; /* bytes made resident at a time where discarding means zeroing first */
 
 /* Pages [from, to) of a region. */
 typedef struct range {
@@ -47,7 +51,7 @@ static const want UNLOCKED = {XVM_OS_STATE_LOCKED, XVM_OS_STATE_LOCKED, true};
 
 static const xvm_os_answer DONE = {XVM_OK, 0};
 
-/* --- ranges ------------------------------------------------------------------------------------------------ */
+/* --- ranges ----------------------------------------------------------------------------------- */
 
 static size_t page_size_of(const xvm_region *region)
 {
@@ -65,7 +69,8 @@ static size_t size_of(const xvm_region *region, size_t from, size_t to)
 }
 
 /* False when the range is no range of the region. An empty one has from == to. */
-static bool find_range(const xvm_region *region, size_t offset, size_t size, rounding how, range *out)
+static bool find_range(const xvm_region *region, size_t offset, size_t size, rounding how,
+                       range *out)
 {
     size_t page, end;
 
@@ -106,8 +111,9 @@ static bool next_run(const xvm_region *region, size_t *at, size_t limit, want w,
 
 /* What a look at a range finds. */
 typedef struct survey {
-    bool reserved, closed, read_only; /* is there such a page? read_only: one that cannot be written */
-    range wanted;                     /* the smallest range with all wanted pages; empty: there are none */
+    bool reserved, closed,
+        read_only; /* is there such a page? read_only: one that cannot be written */
+    range wanted;  /* the smallest range with all wanted pages; empty: there are none */
 } survey;
 
 static bool is_writable(unsigned state)
@@ -142,7 +148,7 @@ static bool is_empty(range r)
     return r.from == r.to;
 }
 
-/* --- states ------------------------------------------------------------------------------------------------ */
+/* --- states ----------------------------------------------------------------------------------- */
 
 static size_t pages_if(bool counted, const xvm_os_run *run)
 {
@@ -159,7 +165,8 @@ static void count_run(xvm_region *region, const xvm_os_run *run, bool out)
     STORE(&region->own.locked, region->own.locked + (out ? 0 - locked : locked));
 }
 
-/* Notes state = (state & keep) | set for the wanted pages of the range, and what that does to the counters. */
+/* Notes state = (state & keep) | set for the wanted pages of the range, and what that does to the
+ * counters. */
 static void note(xvm_region *region, range r, want w, unsigned keep, unsigned set)
 {
     xvm_os_run run;
@@ -218,12 +225,13 @@ static void note_truth(xvm_region *region, const xvm_os_run *run, unsigned other
         size = xvm_os_find_protection(address_of(region, at), size_of(region, at, run->to), &found);
         step = size >> region->own.page_shift;
         step = step == 0 || step > run->to - at ? run->to - at : step;
-        note(region, (range){at, at + step}, ANY, ~(unsigned)XVM_OS_STATE_PROTECTION, (unsigned)found);
+        note(region, (range){at, at + step}, ANY, ~(unsigned)XVM_OS_STATE_PROTECTION,
+             (unsigned)found);
     }
 }
 
-/* Gives every committed run the protection that its state names, after a call that may have changed some of
- * them to another one. Each is tried twice, as a refusal may pass. */
+/* Gives every committed run the protection that its state names, after a call that may have changed
+ * some of them to another one. Each is tried twice, as a refusal may pass. */
 static xvm_os_answer restore_protection(xvm_region *region, xvm_os_operation why, range r,
                                         unsigned other)
 {
@@ -279,12 +287,12 @@ static void restore_locks(xvm_region *region, range r)
             note_run(region, &run, ~(unsigned)XVM_OS_STATE_LOCKED, 0);
 }
 
-/* --- reserve and release ----------------------------------------------------------------------------------- */
+/* --- reserve and release ---------------------------------------------------------------------- */
 
 static bool is_valid(const xvm_reserve_options *o, size_t size, size_t alignment)
 {
-    return is_power_of_two(alignment) && o->min_size <= size && is_multiple(o->address, alignment) &&
-           (unsigned)o->commit_mode <= XVM_COMMIT_SPARSE &&
+    return is_power_of_two(alignment) && o->min_size <= size &&
+           is_multiple(o->address, alignment) && (unsigned)o->commit_mode <= XVM_COMMIT_SPARSE &&
            (unsigned)o->huge <= XVM_HUGE_MUST_EXPLICIT && (unsigned)o->fork <= XVM_FORK_ZERO &&
            (unsigned)o->dump <= XVM_DUMP_NEVER && o->numa_node >= 0;
 }
@@ -295,22 +303,35 @@ static bool is_supported(const xvm_reserve_options *o)
            o->numa_node == 0 && o->flags == 0 && o->budget == NULL;
 }
 
-/* Fills in the sizes that follow from a region's own; false when there is no such size. */
-static bool measure(size_t size, bool exact, size_t page, size_t *pages, size_t *whole, size_t *book)
+/* What follows from the size of a region, in bytes but for pages. */
+typedef struct layout {
+    size_t pages, book, whole;
+} layout;
+
+/* Pages, a gap, the book, a gap; an exact address has room for the pages alone. False when that
+ * wraps. */
+static bool measure(size_t size, bool exact, size_t page, layout *out)
 {
-    size_t rounded = round_up(size, page);
+    size_t rounded = round_up(size, page), unit = xvm_os_get_facts().large_unit;
 
     if (rounded < size)
         return false;
-    *pages = rounded / page;
-    *book = xvm_os_pagemap_size(*pages, page);
-    *whole = rounded;
-    if (*book == 0 || !add_sizes(*book, page, book))
+    out->pages = rounded / page;
+    out->book = xvm_os_pagemap_size(out->pages, page);
+    out->whole = rounded;
+    if (out->book == 0 || !add_sizes(out->book, page, &out->book))
         return false;
-    return exact || (add_sizes(rounded, page, whole) && add_sizes(*whole, *book, whole));
+    if (exact)
+        return true;
+    if (!add_sizes(rounded, page, &out->whole) || !add_sizes(out->whole, out->book, &out->whole))
+        return false;
+    if (unit != 0 && rounded >= unit)
+        out->whole = round_up(out->whole, unit);
+    return out->whole > rounded;
 }
 
-/* The book's own reservation, where it cannot lie behind the pages: the next region may want to be there. */
+/* The book's own reservation, where it cannot lie behind the pages: the next region may want to be
+ * there. */
 static xvm_os_answer reserve_book(xvm_region *region, size_t size)
 {
     xvm_os_request request = {size, xvm_allocation_granularity(), NULL, 0, 1};
@@ -329,28 +350,31 @@ static xvm_os_answer reserve_book(xvm_region *region, size_t size)
 static xvm_os_answer reserve_size(xvm_region *region, size_t size, size_t alignment,
                                   const xvm_reserve_options *o)
 {
-    size_t page = xvm_page_size(), pages, whole, book;
+    bool exact = o->address != NULL;
+    size_t page = xvm_page_size();
     xvm_os_request request = {0, alignment, o->address, o->below, 0};
     xvm_os_place place;
     xvm_os_answer answer;
     unsigned char *states;
+    layout sizes;
 
-    if (!measure(size, o->address != NULL, page, &pages, &whole, &book))
+    if (!measure(size, exact, page, &sizes))
         return (xvm_os_answer){XVM_E_ADDRESS_SPACE, 0};
-    request.size = whole;
+    request.size = sizes.whole;
     answer = xvm_os_reserve(&request, &place);
     if (answer.status != XVM_OK)
         return answer;
-    *region = (xvm_region){.base = place.base, .size = pages * page};
+    region->base = place.base;
+    region->size = sizes.pages * page;
     region->own.os_base = place.os_base;
     region->own.os_size = place.os_size;
     region->own.page_shift = (unsigned char)exponent(page);
     states = (unsigned char *)place.base + region->size + page;
-    if (o->address != NULL) {
-        answer = reserve_book(region, book);
+    if (exact) {
+        answer = reserve_book(region, sizes.book);
         states = region->own.book; /* NULL when refused: nothing looks at it then */
     }
-    xvm_os_pagemap_start(region, states, pages, page);
+    xvm_os_pagemap_start(region, states, sizes.pages, page);
     return answer;
 }
 
@@ -379,7 +403,8 @@ static xvm_os_answer attach(const xvm_region *region, size_t from, size_t to)
                          (xvm_fork)region->own.fork, (xvm_dump)region->own.dump, region->own.name);
 }
 
-/* A policy that cannot be set now is set by each commit; one that the system does not have is refused. */
+/* A policy that cannot be set now is set by each commit; one that the system does not have is
+ * refused. */
 static xvm_os_answer set_policies(xvm_region *region, const xvm_reserve_options *o)
 {
     xvm_os_answer answer = DONE;
@@ -449,7 +474,7 @@ xvm_status xvm_release(xvm_region *region)
     return xvm_os_fail(give_back(region));
 }
 
-/* --- commit and decommit ----------------------------------------------------------------------------------- */
+/* --- commit and decommit ---------------------------------------------------------------------- */
 
 static xvm_os_answer commit_run(const xvm_region *region, const xvm_os_run *run, size_t *reached)
 {
@@ -470,8 +495,8 @@ static void undo_commit(xvm_region *region, range r)
     size_t at = r.from;
 
     while (next_run(region, &at, r.to, RESERVED, &run)) {
-        xvm_os_answer answer = xvm_os_decommit(address_of(region, run.from),
-                                               size_of(region, run.from, run.to), &region->own.renew);
+        xvm_os_answer answer = xvm_os_decommit(
+            address_of(region, run.from), size_of(region, run.from, run.to), &region->own.renew);
 
         if (answer.status != XVM_OK)
             note_run(region, &run, 0, XVM_READ_WRITE);
@@ -515,8 +540,8 @@ xvm_status xvm_commit(xvm_region *region, size_t offset, size_t size)
 static xvm_os_answer decommit_range(xvm_region *region, range r)
 {
     unsigned char renew = region->own.renew;
-    xvm_os_answer answer = xvm_os_decommit(address_of(region, r.from), size_of(region, r.from, r.to),
-                                           &renew);
+    xvm_os_answer answer =
+        xvm_os_decommit(address_of(region, r.from), size_of(region, r.from, r.to), &renew);
 
     if (answer.status != XVM_OK) {
         (void)restore_protection(region, XVM_OS_DECOMMIT, r, XVM_NO_ACCESS);
@@ -543,7 +568,7 @@ xvm_status xvm_decommit(xvm_region *region, size_t offset, size_t size)
     return xvm_os_fail(decommit_range(region, r));
 }
 
-/* --- discard ----------------------------------------------------------------------------------------------- */
+/* --- discard ---------------------------------------------------------------------------------- */
 
 /* Writes zeros, and returns the memory where it may go. */
 static xvm_os_answer zero_pages(const xvm_region *region, const xvm_os_run *run)
@@ -571,7 +596,8 @@ static xvm_os_answer zero_run(xvm_region *region, const xvm_os_run *run)
     answer = protect_run(region, XVM_OS_DISCARD, run, XVM_READ_WRITE);
     if (answer.status == XVM_OK)
         answer = zero_pages(region, run);
-    closed = restore_protection(region, XVM_OS_DISCARD, (range){run->from, run->to}, XVM_READ_WRITE);
+    closed =
+        restore_protection(region, XVM_OS_DISCARD, (range){run->from, run->to}, XVM_READ_WRITE);
     return answer.status != XVM_OK ? answer : closed;
 }
 
@@ -603,7 +629,7 @@ xvm_status xvm_discard(xvm_region *region, size_t offset, size_t size, xvm_disca
     return xvm_os_fail(answer);
 }
 
-/* --- protect ----------------------------------------------------------------------------------------------- */
+/* --- protect ---------------------------------------------------------------------------------- */
 
 xvm_status xvm_protect(xvm_region *region, size_t offset, size_t size, xvm_protection protection)
 {
@@ -621,8 +647,8 @@ xvm_status xvm_protect(xvm_region *region, size_t offset, size_t size, xvm_prote
     if (is_empty(found.wanted))
         return XVM_OK;
     r = found.wanted;
-    answer = xvm_os_protect(XVM_OS_PROTECT, address_of(region, r.from), size_of(region, r.from, r.to),
-                            protection);
+    answer = xvm_os_protect(XVM_OS_PROTECT, address_of(region, r.from),
+                            size_of(region, r.from, r.to), protection);
     if (answer.status == XVM_OK)
         note(region, r, others, ~(unsigned)XVM_OS_STATE_PROTECTION, (unsigned)protection);
     else
@@ -630,7 +656,7 @@ xvm_status xvm_protect(xvm_region *region, size_t offset, size_t size, xvm_prote
     return xvm_os_fail(answer);
 }
 
-/* --- lock and unlock --------------------------------------------------------------------------------------- */
+/* --- lock and unlock -------------------------------------------------------------------------- */
 
 /* Runs that were not locked before are not afterwards. */
 static void undo_lock(xvm_region *region, range r)
@@ -687,7 +713,7 @@ xvm_status xvm_unlock(xvm_region *region, size_t offset, size_t size)
     return XVM_OK;
 }
 
-/* --- prefault and usage ------------------------------------------------------------------------------------ */
+/* --- prefault and usage ----------------------------------------------------------------------- */
 
 xvm_status xvm_prefault(xvm_region *region, size_t offset, size_t size)
 {
@@ -703,8 +729,7 @@ xvm_status xvm_prefault(xvm_region *region, size_t offset, size_t size)
         return xvm_os_fail_with(XVM_E_PERMISSION);
     if (is_empty(r))
         return XVM_OK;
-    return xvm_os_fail(
-        xvm_os_prefault(address_of(region, r.from), size_of(region, r.from, r.to)));
+    return xvm_os_fail(xvm_os_prefault(address_of(region, r.from), size_of(region, r.from, r.to)));
 }
 
 void xvm_region_usage(const xvm_region *region, xvm_usage *out)
@@ -721,5 +746,6 @@ void xvm_region_usage(const xvm_region *region, xvm_usage *out)
     out->committed = LOAD(&region->own.committed) << region->own.page_shift;
     out->locked = LOAD(&region->own.locked) << region->own.page_shift;
     while (next_run(region, &at, region->own.pages, COMMITTED, &run))
-        out->resident += xvm_os_resident(address_of(region, run.from), size_of(region, run.from, run.to));
+        out->resident +=
+            xvm_os_resident(address_of(region, run.from), size_of(region, run.from, run.to));
 }

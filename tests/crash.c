@@ -1,5 +1,5 @@
-/* crash.c - accesses that must end the program, without a handler in the way. ExpectCrash.cmake runs each case
- * and wants to see that the access was reached and not survived. */
+/* crash.c - accesses that must end the program, without a handler in the way. ExpectCrash.cmake
+ * runs each case and wants to see that the access was reached and not survived. */
 #include <stdio.h>
 #include <string.h>
 
@@ -59,8 +59,8 @@ CRASH(write_after_release)
 }
 
 static const crash_case cases[] = {
-    {"write_to_reserved", write_to_reserved},     {"write_to_decommitted", write_to_decommitted},
-    {"write_to_read_only", write_to_read_only},   {"write_to_no_access", write_to_no_access},
+    {"write_to_reserved", write_to_reserved},       {"write_to_decommitted", write_to_decommitted},
+    {"write_to_read_only", write_to_read_only},     {"write_to_no_access", write_to_no_access},
     {"write_behind_the_end", write_behind_the_end}, {"write_after_release", write_after_release},
 };
 

@@ -2,8 +2,8 @@
  *
  *     TEST(decommit_forgets) { CHECK(xvm_decommit(&r, 0, page) == XVM_OK); }
  *
- * One CTest entry and one process for each case: `program case`. Without an argument a program runs all of its
- * cases in one process. A crash loses one case.
+ * One CTest entry and one process for each case: `program case`. Without an argument a program runs
+ * all of its cases in one process. A crash loses one case.
  */
 #ifndef XVM_TESTS_HARNESS_H
 #define XVM_TESTS_HARNESS_H
@@ -47,7 +47,8 @@ void test_skip(const char *why);
     do {                                                                                           \
         long long a_ = (long long)(a), b_ = (long long)(b);                                        \
         if (a_ != b_) {                                                                            \
-            fprintf(stderr, "%s:%d: %s is %lld, %s is %lld\n", __FILE__, __LINE__, #a, a_, #b, b_); \
+            fprintf(stderr, "%s:%d: %s is %lld, %s is %lld\n", __FILE__, __LINE__, #a, a_, #b,     \
+                    b_);                                                                           \
             exit(1);                                                                               \
         }                                                                                          \
     } while (0)
@@ -58,7 +59,7 @@ void test_skip(const char *why);
 /* A fixed sequence for a seed (xorshift64*). */
 uint64_t test_random(uint64_t *state);
 
-/* --- what a system provides: tests/posix, tests/win32, tests/fake ------------------------------------------ */
+/* --- what a system provides: tests/posix, tests/win32, tests/fake ----------------------------- */
 
 /* Does reading or writing the byte at address fault? */
 bool faults_on_read(const volatile void *address);
@@ -77,11 +78,11 @@ void look_at_pages(const void *base, size_t pages, size_t page_size, unsigned ch
 
 /* What a process holds. A number that the system cannot tell is 0 before and after. */
 typedef struct holdings {
-    size_t mappings;   /* of the address space */
-    size_t addresses;  /* bytes that are not free */
-    size_t charge;     /* bytes of private writable memory */
-    size_t locked;     /* bytes */
-    size_t handles;    /* descriptors, handles */
+    size_t mappings;  /* of the address space */
+    size_t addresses; /* bytes that are not free */
+    size_t charge;    /* bytes of private writable memory */
+    size_t locked;    /* bytes */
+    size_t handles;   /* descriptors, handles */
 } holdings;
 
 void look_at_process(holdings *out);
@@ -95,7 +96,8 @@ void pretend_page_size(size_t page, size_t granularity);
 /* True where memory is a model of it and large reservations are refused. */
 bool memory_is_fake(void);
 
-/* True where the real limits of a Linux process cannot be had: under an emulator, Wine or a sanitizer. */
+/* True where the real limits of a Linux process cannot be had: under an emulator, Wine or a
+ * sanitizer. */
 bool memory_is_emulated(void);
 
 #endif

@@ -1,4 +1,5 @@
-/* inject_environment.c - started with XVM_INJECT=commit@2: the second commit fails, and no other. */
+/* inject_environment.c - started with XVM_INJECT=commit@2: the second commit fails, and no
+ * other. */
 #include <stdio.h>
 
 #include "xvm/xvm.h"

@@ -1,7 +1,8 @@
-/* model.h - a region against a plain array of what each page must be: the oracle of the random tests.
+/* model.h - a region against a plain array of what each page must be: the oracle of the random
+ * tests.
  *
- * The model covers pages [first, first + count) of a region; each step is one call with random arguments, its
- * status predicted, its effect noted, and one page then touched.
+ * The model covers pages [first, first + count) of a region; each step is one call with random
+ * arguments, its status predicted, its effect noted, and one page then touched.
  */
 #ifndef XVM_TESTS_MODEL_H
 #define XVM_TESTS_MODEL_H
@@ -87,7 +88,7 @@ static inline unsigned char *model_address(const model *m, size_t i)
     return (unsigned char *)m->region->base + (m->first + i) * m->page;
 }
 
-/* --- one step for each call -------------------------------------------------------------------------------- */
+/* --- one step for each call ------------------------------------------------------------------- */
 
 static inline void model_commit(model *m)
 {
@@ -114,8 +115,9 @@ static inline void model_discard(model *m)
     bool lazy = model_pick(m, 2) == 0;
     xvm_status expected = model_any(m, r, model_is_reserved) ? XVM_E_NOT_COMMITTED : XVM_OK;
 
-    CHECK_EQUAL(xvm_discard(m->region, r.offset, r.size, lazy ? XVM_DISCARD_LAZY : XVM_DISCARD_ZERO),
-                expected);
+    CHECK_EQUAL(
+        xvm_discard(m->region, r.offset, r.size, lazy ? XVM_DISCARD_LAZY : XVM_DISCARD_ZERO),
+        expected);
     for (size_t i = r.from; expected == XVM_OK && i < r.to; i++) {
         if (!lazy)
             m->pages[i].byte = 0;
@@ -178,7 +180,7 @@ static inline void model_broken(model *m)
     CHECK_EQUAL(xvm_lock(m->region, outside, size), XVM_E_INVALID);
 }
 
-/* --- looking ----------------------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 static inline void model_check_bytes(const model *m, size_t i)
 {
@@ -190,7 +192,8 @@ static inline void model_check_bytes(const model *m, size_t i)
     CHECK(last == p->byte || (p->maybe_zero && last == 0));
 }
 
-/* One page: its bytes when it can be read, a new value when it can be written, a fault now and then if not. */
+/* One page: its bytes when it can be read, a new value when it can be written, a fault now and then
+ * if not. */
 static inline void model_touch(model *m)
 {
     size_t i = model_pick(m, m->count);
@@ -240,9 +243,9 @@ static inline void model_count(const model *m, size_t *committed, size_t *locked
 
 static inline void model_step(model *m)
 {
-    static void (*const calls[])(model * m) = {model_commit,  model_commit,   model_commit, model_decommit,
-                                               model_discard, model_protect,  model_lock,   model_unlock,
-                                               model_protect, model_prefault, model_broken};
+    static void (*const calls[])(model * m) = {
+        model_commit, model_commit, model_commit,  model_decommit, model_discard, model_protect,
+        model_lock,   model_unlock, model_protect, model_prefault, model_broken};
 
     m->steps++;
     calls[model_pick(m, sizeof calls / sizeof *calls)](m);

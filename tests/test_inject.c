@@ -1,19 +1,33 @@
-/* test_inject.c - failures on demand, the trace, and every system call of every operation failing in its turn. */
+/* test_inject.c - failures on demand, the trace, and every system call of every operation failing
+ * in its turn. */
 #include "harness.h"
 #include "xvm/xvm.h"
 
 enum { PAGES = 12 };
 
-/* --- scripts ----------------------------------------------------------------------------------------------- */
+/* --- scripts ---------------------------------------------------------------------------------- */
 
 TEST(a_script_that_cannot_be_read_changes_nothing)
 {
-    static const char *const broken[] = {
-        "commit@",     "commit@0", "@3",       "commit@x",      "commit%0", "reserve>",  "reserve>1x",
-        "commit@3=0",  "commit@3=", "commit!", "commit@3+=1+",  "commit;",  "lock%2%",   "-1",
-        "commit@99999999999999999999999", "commit@3=99999999999", "reserve>99999999999t",
-        "a_name_that_is_much_longer_than_any_operation",
-        "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q"};
+    static const char *const broken[] = {"commit@",
+                                         "commit@0",
+                                         "@3",
+                                         "commit@x",
+                                         "commit%0",
+                                         "reserve>",
+                                         "reserve>1x",
+                                         "commit@3=0",
+                                         "commit@3=",
+                                         "commit!",
+                                         "commit@3+=1+",
+                                         "commit;",
+                                         "lock%2%",
+                                         "-1",
+                                         "commit@99999999999999999999999",
+                                         "commit@3=99999999999",
+                                         "reserve>99999999999t",
+                                         "a_name_that_is_much_longer_than_any_operation",
+                                         "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q"};
     xvm_region r;
 
     CHECK(xvm_inject("commit@1") == XVM_OK);
@@ -70,7 +84,7 @@ TEST(a_rule_may_name_the_code)
     CHECK(xvm_inject(NULL) == XVM_OK);
 }
 
-/* --- the trace --------------------------------------------------------------------------------------------- */
+/* --- the trace -------------------------------------------------------------------------------- */
 
 static xvm_trace_call seen[8];
 static size_t seen_count;
@@ -105,16 +119,17 @@ TEST(a_trace_sees_every_call)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* --- every call fails in its turn -------------------------------------------------------------------------- */
+/* --- every call fails in its turn ------------------------------------------------------------- */
 
-/* What each page of the prepared region is, and whether it is locked. All committed ones hold BYTE + page. */
+/* What each page of the prepared region is, and whether it is locked. All committed ones hold BYTE
+ * + page. */
 static const struct {
     xvm_protection protection; /* 0 = reserved */
     bool locked;
-} layout[PAGES] = {
-    {XVM_READ_WRITE, false}, {XVM_READ_WRITE, true}, {(xvm_protection)0, false}, {XVM_READ, false},
-    {XVM_NO_ACCESS, false},  {(xvm_protection)0, false}, {XVM_READ, true},       {XVM_READ_WRITE, false},
-    {XVM_READ_WRITE, true},  {XVM_NO_ACCESS, true},  {XVM_READ_WRITE, false},    {(xvm_protection)0, false}};
+} layout[PAGES] = {{XVM_READ_WRITE, false}, {XVM_READ_WRITE, true},  {(xvm_protection)0, false},
+                   {XVM_READ, false},       {XVM_NO_ACCESS, false},  {(xvm_protection)0, false},
+                   {XVM_READ, true},        {XVM_READ_WRITE, false}, {XVM_READ_WRITE, true},
+                   {XVM_NO_ACCESS, true},   {XVM_READ_WRITE, false}, {(xvm_protection)0, false}};
 
 enum { BYTE = 0x40 };
 
@@ -146,7 +161,8 @@ static bool open_page(xvm_region *r, size_t i)
     return xvm_protect(r, i * page, page, XVM_READ) == XVM_OK;
 }
 
-/* All that can be known about a region from outside; bytes last, because looking opens the pages. */
+/* All that can be known about a region from outside; bytes last, because looking opens the
+ * pages. */
 typedef struct picture {
     size_t committed, locked;
     unsigned char truth[PAGES];
@@ -175,7 +191,7 @@ static bool is_same(const picture *a, const picture *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* --- the operations ---------------------------------------------------------------------------------------- */
+/* --- the operations --------------------------------------------------------------------------- */
 
 typedef struct operation {
     const char *name;
@@ -271,10 +287,12 @@ static const operation operations[] = {
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 
-static const xvm_reserve_options policies = {.fork = XVM_FORK_ZERO, .dump = XVM_DUMP_NEVER, .name = "faults"};
+static const xvm_reserve_options policies = {
+    .fork = XVM_FORK_ZERO, .dump = XVM_DUMP_NEVER, .name = "faults"};
 
 /* What the operation leaves when nothing fails. */
-static void take_clean(const operation *o, const xvm_reserve_options *options, picture *before, picture *after)
+static void take_clean(const operation *o, const xvm_reserve_options *options, picture *before,
+                       picture *after)
 {
     xvm_region r;
 
@@ -293,7 +311,8 @@ static void ignore_bytes(picture *p)
     memset(p->last, 0, sizeof p->last);
 }
 
-static void compare(const operation *o, size_t n, xvm_status status, picture *now, picture *expected)
+static void compare(const operation *o, size_t n, xvm_status status, picture *now,
+                    picture *expected)
 {
     if (o->bytes == DROPS || (o->bytes == MAY_DROP && status != XVM_OK)) {
         ignore_bytes(now);
@@ -304,18 +323,18 @@ static void compare(const operation *o, size_t n, xvm_status status, picture *no
     fprintf(stderr, "%s, call %zu refused: %s, but the state is another one\n", o->name, n,
             xvm_status_name(status));
     for (size_t i = 0; i < PAGES; i++)
-        fprintf(stderr, "  page %zu: committed %d/%d truth %d/%d bytes %d/%d\n", i, now->is_committed[i],
-                expected->is_committed[i], now->truth[i], expected->truth[i], now->first[i],
-                expected->first[i]);
-    fprintf(stderr, "  committed %zu/%zu locked %zu/%zu\n", now->committed, expected->committed, now->locked,
-            expected->locked);
+        fprintf(stderr, "  page %zu: committed %d/%d truth %d/%d bytes %d/%d\n", i,
+                now->is_committed[i], expected->is_committed[i], now->truth[i], expected->truth[i],
+                now->first[i], expected->first[i]);
+    fprintf(stderr, "  committed %zu/%zu locked %zu/%zu\n", now->committed, expected->committed,
+            now->locked, expected->locked);
     exit(1);
 }
 
-/* One operation with its n-th call refused; false when it has fewer. Refused: as before. Done in another way: as
- * if nothing had been refused. Then it must succeed. */
-static bool refuse_one(const operation *o, const xvm_reserve_options *options, size_t n, const picture *before,
-                       const picture *after)
+/* One operation with its n-th call refused; false when it has fewer. Refused: as before. Done in
+ * another way: as if nothing had been refused. Then it must succeed. */
+static bool refuse_one(const operation *o, const xvm_reserve_options *options, size_t n,
+                       const picture *before, const picture *after)
 {
     picture now, expected;
     char script[32];
@@ -447,7 +466,7 @@ TEST(each_pair_of_calls_refused)
     CHECK(pairs > 0);
 }
 
-/* --- reserve and release ----------------------------------------------------------------------------------- */
+/* --- reserve and release ---------------------------------------------------------------------- */
 
 static const xvm_reserve_options reservations[] = {
     {.alignment = 0},

@@ -1,4 +1,5 @@
-/* test_model.c - a million random calls for each seed, against a plain array and the system's own table. */
+/* test_model.c - a million random calls for each seed, against a plain array and the system's own
+ * table. */
 #include "harness.h"
 #include "model.h"
 #include "xvm/xvm.h"

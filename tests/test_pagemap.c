@@ -1,4 +1,5 @@
-/* test_pagemap.c - the states of pages against a plain array, and every rule of the structure after each step. */
+/* test_pagemap.c - the states of pages against a plain array, and every rule of the structure after
+ * each step. */
 #include "harness.h"
 #include "pagemap.h"
 #include "xvm/region.h"
@@ -133,7 +134,8 @@ TEST(equal_pages_close_into_one_entry)
 /* Levels that end in the middle of an entry and of a word. */
 TEST(odd_sizes_end_where_they_end)
 {
-    size_t sizes[] = {1, 2, 7, 8, 9, 511, 512, 513, 1023, 1025, ((size_t)1 << 18) - 1, ((size_t)1 << 18) + 1};
+    size_t sizes[] = {
+        1, 2, 7, 8, 9, 511, 512, 513, 1023, 1025, ((size_t)1 << 18) - 1, ((size_t)1 << 18) + 1};
 
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         size_t n = sizes[i];

@@ -56,7 +56,7 @@ static void count_call(const xvm_trace_call *call)
     calls++;
 }
 
-/* --- reserve and release ----------------------------------------------------------------------------------- */
+/* --- reserve and release ---------------------------------------------------------------------- */
 
 TEST(page_size_and_granularity_are_powers_of_two)
 {
@@ -133,7 +133,9 @@ TEST(broken_options_are_invalid_and_later_ones_unsupported)
 
 TEST(alignment_is_kept_up_to_4_gib)
 {
-    size_t largest = memory_is_fake() ? (size_t)1 << 22 : sizeof(void *) == 4 ? (size_t)1 << 28 : SIZE_MAX / 4;
+    size_t largest = memory_is_fake()      ? (size_t)1 << 22
+                     : sizeof(void *) == 4 ? (size_t)1 << 28
+                                           : SIZE_MAX / 4;
 
     page = xvm_page_size();
     for (unsigned shift = 0; shift <= 32; shift++) {
@@ -153,8 +155,8 @@ TEST(alignment_is_kept_up_to_4_gib)
 TEST(what_no_address_space_holds_is_refused)
 {
     size_t p = xvm_page_size();
-    size_t sizes[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - p, SIZE_MAX - 2 * p, SIZE_MAX / 2 + 1,
-                      SIZE_MAX / 4 * 3};
+    size_t sizes[] = {SIZE_MAX,         SIZE_MAX - 1,     SIZE_MAX - p,
+                      SIZE_MAX - 2 * p, SIZE_MAX / 2 + 1, SIZE_MAX / 4 * 3};
 
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         xvm_region r;
@@ -244,8 +246,9 @@ TEST(a_taken_address_is_refused_and_untouched)
     for (size_t i = 0; i < 2; i++) {
         if (offsets[i] >= r.size)
             continue;
-        CHECK_EQUAL(xvm_reserve(&other, 4 * page, &(xvm_reserve_options){.address = at(&r, offsets[i])}),
-                    XVM_E_ADDRESS_TAKEN);
+        CHECK_EQUAL(
+            xvm_reserve(&other, 4 * page, &(xvm_reserve_options){.address = at(&r, offsets[i])}),
+            XVM_E_ADDRESS_TAKEN);
         CHECK(is_zero_handle(&other));
         CHECK(is_all(r.base, r.size, 9));
     }
@@ -277,7 +280,8 @@ TEST(below_what_cannot_hold_it_is_refused)
 {
     xvm_region r;
 
-    CHECK_EQUAL(xvm_reserve(&r, 1 << 20, &(xvm_reserve_options){.below = 1 << 17}), XVM_E_ADDRESS_SPACE);
+    CHECK_EQUAL(xvm_reserve(&r, 1 << 20, &(xvm_reserve_options){.below = 1 << 17}),
+                XVM_E_ADDRESS_SPACE);
     CHECK(is_zero_handle(&r));
 }
 
@@ -293,7 +297,7 @@ TEST(a_released_handle_is_no_region)
     xvm_region_usage(NULL, NULL);
 }
 
-/* --- commit ------------------------------------------------------------------------------------------------ */
+/* --- commit ----------------------------------------------------------------------------------- */
 
 TEST(committed_pages_are_zero_and_writable)
 {
@@ -336,7 +340,7 @@ TEST(commit_over_committed_pages_keeps_bytes_and_protection)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* --- decommit ---------------------------------------------------------------------------------------------- */
+/* --- decommit --------------------------------------------------------------------------------- */
 
 TEST(decommit_forgets)
 {
@@ -368,7 +372,8 @@ TEST(decommit_rounds_inward)
     CHECK(is_all(r.base, r.size, 5) && usage_of(&r).committed == r.size);
     CHECK(xvm_decommit(&r, page - 1, page + 2) == XVM_OK);
     CHECK_EQUAL(usage_of(&r).committed, 3 * page);
-    CHECK(faults_on_read(at(&r, page)) && is_all(r.base, page, 5) && is_all(at(&r, 2 * page), page, 5));
+    CHECK(faults_on_read(at(&r, page)) && is_all(r.base, page, 5) &&
+          is_all(at(&r, 2 * page), page, 5));
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
@@ -426,7 +431,7 @@ TEST(policies_and_names_are_accepted)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* --- discard ----------------------------------------------------------------------------------------------- */
+/* --- discard ---------------------------------------------------------------------------------- */
 
 TEST(discard_zero_reads_zero)
 {
@@ -492,7 +497,7 @@ TEST(discard_needs_committed_pages_and_a_mode)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* --- protect ----------------------------------------------------------------------------------------------- */
+/* --- protect ---------------------------------------------------------------------------------- */
 
 TEST(protection_is_what_a_touch_finds)
 {
@@ -545,7 +550,7 @@ TEST(protect_needs_whole_committed_pages)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* --- lock, prefault, usage --------------------------------------------------------------------------------- */
+/* --- lock, prefault, usage -------------------------------------------------------------------- */
 
 TEST(lock_rounds_outward_and_unlock_inward)
 {
@@ -557,7 +562,8 @@ TEST(lock_rounds_outward_and_unlock_inward)
     CHECK(xvm_lock(&r, 0, r.size) == XVM_OK);
     CHECK(xvm_lock(&r, 0, r.size) == XVM_OK);
     CHECK_EQUAL(usage_of(&r).locked, r.size);
-    CHECK(memory_is_emulated() || usage_of(&r).resident == r.size); /* sanitizers make mlock do nothing */
+    CHECK(memory_is_emulated() ||
+          usage_of(&r).resident == r.size); /* sanitizers make mlock do nothing */
     CHECK(xvm_unlock(&r, 1, 2 * page - 2) == XVM_OK);
     CHECK_EQUAL(usage_of(&r).locked, r.size);
     CHECK(xvm_unlock(&r, 1, 2 * page - 1) == XVM_OK);
@@ -618,7 +624,7 @@ TEST(residency_follows_use)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* --- ranges, no-ops, neighbours ---------------------------------------------------------------------------- */
+/* --- ranges, no-ops, neighbours --------------------------------------------------------------- */
 
 typedef xvm_status (*range_call)(xvm_region *r, size_t offset, size_t size);
 
@@ -632,15 +638,23 @@ static xvm_status protect_read(xvm_region *r, size_t offset, size_t size)
     return xvm_protect(r, offset, size, XVM_READ);
 }
 
-static const range_call range_calls[] = {xvm_commit,   xvm_decommit, discard_zero, protect_read,
-                                         xvm_lock,     xvm_unlock,   xvm_prefault};
+static const range_call range_calls[] = {xvm_commit, xvm_decommit, discard_zero, protect_read,
+                                         xvm_lock,   xvm_unlock,   xvm_prefault};
 enum { RANGE_CALLS = sizeof range_calls / sizeof *range_calls };
 
 TEST(a_range_outside_the_region_is_invalid)
 {
     xvm_region r = reserve_pages(4);
-    size_t wild[] = {1,           page - 1,        page,        r.size - 1,   r.size, r.size + 1,
-                     SIZE_MAX / 2, SIZE_MAX - page, SIZE_MAX - 1, SIZE_MAX};
+    size_t wild[] = {1,
+                     page - 1,
+                     page,
+                     r.size - 1,
+                     r.size,
+                     r.size + 1,
+                     SIZE_MAX / 2,
+                     SIZE_MAX - page,
+                     SIZE_MAX - 1,
+                     SIZE_MAX};
     size_t tried = 0;
 
     CHECK(xvm_commit(&r, 0, r.size) == XVM_OK);
@@ -700,7 +714,8 @@ TEST(what_changes_nothing_makes_no_system_call)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* Two regions back to back: everything done to the last page of one leaves the first of the other alone. */
+/* Two regions back to back: everything done to the last page of one leaves the first of the other
+ * alone. */
 TEST(the_end_of_one_region_is_not_the_next)
 {
     size_t g = xvm_allocation_granularity();
@@ -757,8 +772,8 @@ TEST(success_leaves_the_last_error_alone)
 
     page = xvm_page_size();
     set_last_error(77);
-    CHECK(xvm_reserve(&r, 64 * page, &(xvm_reserve_options){.name = "errno", .dump = XVM_DUMP_NEVER}) ==
-          XVM_OK);
+    CHECK(xvm_reserve(&r, 64 * page,
+                      &(xvm_reserve_options){.name = "errno", .dump = XVM_DUMP_NEVER}) == XVM_OK);
     CHECK_EQUAL(get_last_error(), 77);
     CHECK(xvm_commit(&r, 0, r.size) == XVM_OK);
     CHECK(xvm_protect(&r, 0, page, XVM_READ) == XVM_OK);
@@ -800,8 +815,8 @@ TEST(a_region_keeps_its_page_size)
 TEST(a_page_size_that_cannot_be_is_invalid)
 {
     size_t p = xvm_page_size(), g = xvm_allocation_granularity();
-    size_t broken[][2] = {{p / 2, 0}, {3 * p, 0}, {p, g / 2}, {p, 3 * g}, {8 * g, 4 * g},
-                          {(size_t)1 << 19, 0}, {1, 1}};
+    size_t broken[][2] = {{p / 2, 0},     {3 * p, 0},           {p, g / 2}, {p, 3 * g},
+                          {8 * g, 4 * g}, {(size_t)1 << 19, 0}, {1, 1}};
 
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
         CHECK_EQUAL(xvm_test_page_size(broken[i][0], broken[i][1]), XVM_E_INVALID);

@@ -1,11 +1,12 @@
-/* test_threads.c - many threads on one region, on one address, and on pages that they share by rounding. */
+/* test_threads.c - many threads on one region, on one address, and on pages that they share by
+ * rounding. */
 #include "harness.h"
 #include "model.h"
 #include "xvm/xvm.h"
 
 enum { THREADS = 8, STEPS = 20000, MODEL_COUNT = 37, RACE_ROUNDS = 500 };
 
-/* --- disjoint pages of one region -------------------------------------------------------------------------- */
+/* --- disjoint pages of one region ------------------------------------------------------------- */
 
 typedef struct shared {
     xvm_region *region;
@@ -47,7 +48,7 @@ TEST(threads_on_different_pages_of_one_region)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* --- pages shared by rounding ------------------------------------------------------------------------------ */
+/* --- pages shared by rounding ----------------------------------------------------------------- */
 
 typedef struct slices {
     xvm_region region;
@@ -81,7 +82,7 @@ TEST(commits_that_share_pages_are_counted_once)
     CHECK(xvm_release(&all.region) == XVM_OK);
 }
 
-/* --- one address ------------------------------------------------------------------------------------------- */
+/* --- one address ------------------------------------------------------------------------------ */
 
 typedef struct race {
     void *address;
@@ -105,7 +106,8 @@ static void reserve_there(void *context, int index)
 
 TEST(one_thread_gets_an_exact_address)
 {
-    size_t size = sizeof(void *) == 8 ? (size_t)1 << 30 : (size_t)1 << 28; /* stacks will take its edges */
+    size_t size =
+        sizeof(void *) == 8 ? (size_t)1 << 30 : (size_t)1 << 28; /* stacks will take its edges */
     xvm_region first;
     int won = 0;
     race r;
@@ -132,7 +134,7 @@ TEST(one_thread_gets_an_exact_address)
     CHECK(won > RACE_ROUNDS / 2);
 }
 
-/* --- regions of many threads ------------------------------------------------------------------------------- */
+/* --- regions of many threads ------------------------------------------------------------------ */
 
 static void churn(void *context, int index)
 {

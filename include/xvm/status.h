@@ -1,8 +1,8 @@
 /* status.h - what a call answers, and what was behind the last refusal.
  *
  * Two call shapes only:
- *   calls that can fail for several reasons return an xvm_status; results come last, cleared on failure;
- *   allocation calls return a pointer or NULL, and NULL means only "limit or memory".
+ *   calls that can fail for several reasons return an xvm_status; results come last, cleared on
+ *   failure; allocation calls return a pointer or NULL, and NULL means only "limit or memory".
  *
  * A failed call leaves everything as it was. errno and GetLastError survive every successful call.
  */
@@ -63,7 +63,8 @@ XVM_API const char *xvm_status_text(xvm_status status);
 
 /* The status of this thread's last failing call.
  *
- * result     XVM_OK when no call of this thread has failed yet; a successful call does not change it
+ * result     XVM_OK when no call of this thread has failed yet; a successful call does not change
+ *            it
  * threads    any; each thread has its own
  * since      0.1
  */
@@ -71,7 +72,8 @@ XVM_API xvm_status xvm_last_status(void);
 
 /* The system's own code behind the last failing call of this thread.
  *
- * result     errno on POSIX, GetLastError on Windows; 0 when the system was not asked, as for a broken argument
+ * result     errno on POSIX, GetLastError on Windows; 0 when the system was not asked, as for a
+ *            broken argument
  * threads    any; each thread has its own
  * since      0.1
  */

@@ -10,8 +10,8 @@ extern "C" {
 
 /* The unit of commit, protect and lock.
  *
- * result     bytes, a power of two; asked of the system at run time; never 0. A region keeps the page size
- *            it was reserved with, even when xvm_test_page_size changes this one later
+ * result     bytes, a power of two; asked of the system at run time; never 0. A region keeps the
+ *            page size it was reserved with, even when xvm_test_page_size changes this one later
  * threads    any
  * linux      sysconf(_SC_PAGESIZE): 4, 16 or 64 KiB by processor and kernel
  * windows    GetSystemInfo, dwPageSize: 4 KiB on x86 and ARM64
@@ -24,7 +24,8 @@ XVM_API size_t xvm_page_size(void);
  * result     bytes, a power of two, a multiple of xvm_page_size()
  * threads    any
  * linux      the page size
- * windows    GetSystemInfo, dwAllocationGranularity: 64 KiB; the rest of a last, partly used unit is lost
+ * windows    GetSystemInfo, dwAllocationGranularity: 64 KiB; the rest of a last, partly used unit
+ *            is lost
  * since      0.1
  */
 XVM_API size_t xvm_allocation_granularity(void);

@@ -3,8 +3,8 @@
  *     reserve ----> commit ----> use ----> decommit ----> release
  *     addresses     memory                 memory back    addresses back
  *
- * Reserved address space costs nothing; committed memory is a promise by the system; decommitted memory is
- * the system's again. The same calls make the same promises on Linux and on Windows.
+ * Reserved address space costs nothing; committed memory is a promise by the system; decommitted
+ * memory is the system's again. The same calls make the same promises on Linux and on Windows.
  *
  * There is no init call: every function works from the first line of main and from any thread.
  */

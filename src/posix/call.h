@@ -1,7 +1,8 @@
-/* call.h - the system calls of the POSIX backend, each past the watch. They answer 0 or an errno, and set it.
+/* call.h - the system calls of the POSIX backend, each past the watch. They answer 0 or an errno,
+ * and set it.
  *
- * Inline, because what follows a system call is slow: the kernel leaves neither the caches nor the predicted
- * returns of its caller. Everything but the call itself is kept out of the way.
+ * Inline, because what follows a system call is slow: the kernel leaves neither the caches nor the
+ * predicted returns of its caller. Everything but the call itself is kept out of the way.
  */
 #ifndef XVM_SRC_POSIX_CALL_H
 #define XVM_SRC_POSIX_CALL_H
@@ -17,13 +18,14 @@
 #define MAP_ANONYMOUS MAP_ANON
 #endif
 
-/* Tells the watch of a call, made or refused; errno is then the code, or untouched when that is 0. */
+/* Tells the watch of a call, made or refused; errno is then the code, or untouched when that is
+ * 0. */
 int xvm_os_tell(xvm_os_operation why, const char *call, const void *address, size_t size, int code,
                 int injected);
 
 /* Is somebody watching, and refuses the call? Then *code is its answer. */
-static inline int is_refused(xvm_os_operation why, const char *call, const void *address, size_t size,
-                             int *code)
+static inline int is_refused(xvm_os_operation why, const char *call, const void *address,
+                             size_t size, int *code)
 {
     if (__builtin_expect(!xvm_os_is_watched(), 1))
         return 0;
@@ -34,7 +36,8 @@ static inline int is_refused(xvm_os_operation why, const char *call, const void 
 }
 
 /* The answer of a call that has been made. */
-static inline int told(xvm_os_operation why, const char *call, const void *address, size_t size, int code)
+static inline int told(xvm_os_operation why, const char *call, const void *address, size_t size,
+                       int code)
 {
     if (__builtin_expect(!xvm_os_is_watched(), 1))
         return code;
@@ -42,8 +45,8 @@ static inline int told(xvm_os_operation why, const char *call, const void *addre
 }
 
 /* mmap of private anonymous memory; *mapped is set on 0 only. */
-static inline int xvm_os_mmap(xvm_os_operation why, void *address, size_t size, int protection, int flags,
-                              void **mapped)
+static inline int xvm_os_mmap(xvm_os_operation why, void *address, size_t size, int protection,
+                              int flags, void **mapped)
 {
     int code;
     void *at;
@@ -72,7 +75,8 @@ static inline int xvm_os_mprotect(xvm_os_operation why, void *address, size_t si
 
     if (is_refused(why, "mprotect", address, size, &code))
         return code;
-    return told(why, "mprotect", address, size, mprotect(address, size, protection) == 0 ? 0 : errno);
+    return told(why, "mprotect", address, size,
+                mprotect(address, size, protection) == 0 ? 0 : errno);
 }
 
 static inline int xvm_os_madvise(xvm_os_operation why, void *address, size_t size, int advice)
@@ -109,7 +113,8 @@ static inline int xvm_os_mincore(const void *address, size_t size, unsigned char
 
     if (is_refused(XVM_OS_QUERY, "mincore", address, size, &code))
         return code;
-    return told(XVM_OS_QUERY, "mincore", address, size, mincore(at, size, (void *)vector) == 0 ? 0 : errno);
+    return told(XVM_OS_QUERY, "mincore", address, size,
+                mincore(at, size, (void *)vector) == 0 ? 0 : errno);
 }
 
 int xvm_os_name_range(void *address, size_t size, const char *name);
@@ -129,8 +134,9 @@ static inline xvm_os_answer answered(xvm_os_operation why, int code)
 size_t xvm_os_count_mappings(size_t limit);
 size_t xvm_os_mapping_limit(void);
 
-/* The highest aligned place for size bytes that ends at or below *limit, in a hole of the process's own map;
- * *limit moves down to where that hole starts, for the next try. NULL when there is none. */
+/* The highest aligned place for size bytes that ends at or below *limit, in a hole of the process's
+ * own map; *limit moves down to where that hole starts, for the next try. NULL when there is
+ * none. */
 void *xvm_os_find_hole(size_t size, size_t alignment, uintptr_t *limit);
 
 #endif

@@ -1,5 +1,5 @@
-/* error.c - what an errno means. The kernel's ENOMEM has five causes; the operation and a look at the limits
- * tell them apart (mmap(2), mprotect(2), mlock(2), madvise(2)). */
+/* error.c - what an errno means. The kernel's ENOMEM has five causes; the operation and a look at
+ * the limits tell them apart (mmap(2), mprotect(2), mlock(2), madvise(2)). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stddef.h>
@@ -7,7 +7,9 @@
 
 #include "call.h"
 
-enum { SPARE_MAPPINGS = 3 }; /* a change in the middle of a mapping needs two more, and one is being made */
+enum {
+    SPARE_MAPPINGS = 3
+}; /* a change in the middle of a mapping needs two more, and one is being made */
 
 static int at_mapping_limit(void)
 {

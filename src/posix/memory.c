@@ -1,8 +1,11 @@
 /* memory.c - regions by mmap, mprotect, madvise and mlock.
  *
- *     reserve    mmap(PROT_NONE)                     free; no MAP_NORESERVE, or commit would not be charged
- *     commit     mprotect(READ|WRITE)                charged now; never mmap(MAP_FIXED), which can lose the range
- *     decommit   mmap(MAP_FIXED, PROT_NONE)          the only call that returns the charge of touched pages
+ *     reserve    mmap(PROT_NONE)                     free; no MAP_NORESERVE, or commit would not be
+ *                charged
+ *     commit     mprotect(READ|WRITE)                charged now; never mmap(MAP_FIXED), which can
+ *                lose the range
+ *     decommit   mmap(MAP_FIXED, PROT_NONE)          the only call that returns the charge of
+ *                touched pages
  *     discard    madvise(DONTNEED), madvise(FREE)
  *     lock       mlock; on failure munlock, because a refused mlock leaves pages marked
  *     prefault   madvise(POPULATE_WRITE)
@@ -18,7 +21,8 @@
 #include "call.h"
 #include "pages.h"
 
-/* Numbers of the Linux interface that headers of 6.1 and musl lack; elsewhere the call answers EINVAL. */
+/* Numbers of the Linux interface that headers of 6.1 and musl lack; elsewhere the call answers
+ * EINVAL. */
 enum { GUARD_INSTALL = 102, GUARD_REMOVE = 103, POPULATE_WRITE = 23, DONTNEED_LOCKED = 24 };
 enum { PREFAULT_STEP = 2 << 20, RESIDENT_STEP = 512, HOLE_TRIES = 64 };
 
@@ -26,7 +30,7 @@ enum { PREFAULT_STEP = 2 << 20, RESIDENT_STEP = 512, HOLE_TRIES = 64 };
 #define MAP_FIXED_NOREPLACE 0
 #endif
 
-/* --- reserve and release ----------------------------------------------------------------------------------- */
+/* --- reserve and release ---------------------------------------------------------------------- */
 
 static xvm_os_answer keep(void *base, size_t size, xvm_os_place *place)
 {
@@ -34,7 +38,8 @@ static xvm_os_answer keep(void *base, size_t size, xvm_os_place *place)
     return (xvm_os_answer){XVM_OK, 0};
 }
 
-/* At this address or nowhere. Kernels before 4.17 and emulators take it for a hint: the result is compared. */
+/* At this address or nowhere. Kernels before 4.17 and emulators take it for a hint: the result is
+ * compared. */
 static xvm_os_answer reserve_at(uintptr_t address, size_t size, xvm_os_place *place)
 {
     void *wish = (void *)address, *got = NULL;
@@ -51,7 +56,8 @@ static xvm_os_answer reserve_at(uintptr_t address, size_t size, xvm_os_place *pl
     return answered(XVM_OS_RESERVE, code);
 }
 
-/* Gives the edges of a larger mapping back. An edge that the system does not take stays part of the place. */
+/* Gives the edges of a larger mapping back. An edge that the system does not take stays part of the
+ * place. */
 static void trim(xvm_os_place *place, size_t size)
 {
     unsigned char *start = place->os_base, *base = place->base;
@@ -88,8 +94,8 @@ static bool is_below(const xvm_os_request *request, uintptr_t address)
            (address < request->below && request->size <= request->below - address);
 }
 
-/* In the highest hole of the process's map that takes it. A hole may be taken meanwhile, or lie above what a
- * process may have: then the next one. */
+/* In the highest hole of the process's map that takes it. A hole may be taken meanwhile, or lie
+ * above what a process may have: then the next one. */
 static xvm_os_answer reserve_in_hole(const xvm_os_request *request, xvm_os_place *place)
 {
     xvm_os_answer answer = {XVM_E_ADDRESS_SPACE, 0};
@@ -130,7 +136,7 @@ xvm_os_answer xvm_os_release(void *os_base, size_t os_size)
     return answered(XVM_OS_RELEASE, xvm_os_munmap(XVM_OS_RELEASE, os_base, os_size));
 }
 
-/* --- commit and decommit ----------------------------------------------------------------------------------- */
+/* --- commit and decommit ---------------------------------------------------------------------- */
 
 xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size)
 {
@@ -146,8 +152,9 @@ static int drop(void *address, size_t size)
                           locked == 0 ? MADV_DONTNEED : DONTNEED_LOCKED);
 }
 
-/* At the mapping limit mmap is refused whatever it would do. Closing whole mappings needs no new one; light
- * guards close a part of one. The kernel keeps the charge until the range is mapped anew. */
+/* At the mapping limit mmap is refused whatever it would do. Closing whole mappings needs no new
+ * one; light guards close a part of one. The kernel keeps the charge until the range is mapped
+ * anew. */
 static int close_pages(void *address, size_t size, unsigned char *renew)
 {
     int code = xvm_os_mprotect(XVM_OS_DECOMMIT, address, size, PROT_NONE);
@@ -188,7 +195,7 @@ xvm_os_answer xvm_os_discard(void *address, size_t size, xvm_discard_mode mode)
     return answered(XVM_OS_DISCARD, code);
 }
 
-/* --- protect and lock -------------------------------------------------------------------------------------- */
+/* --- protect and lock ------------------------------------------------------------------------- */
 
 xvm_os_answer xvm_os_protect(xvm_os_operation why, void *address, size_t size,
                              xvm_protection protection)
@@ -236,9 +243,10 @@ xvm_os_answer xvm_os_unlock(void *address, size_t size)
     return answered(XVM_OS_UNLOCK, xvm_os_munlock(XVM_OS_UNLOCK, address, size));
 }
 
-/* --- prefault and residency -------------------------------------------------------------------------------- */
+/* --- prefault and residency ------------------------------------------------------------------- */
 
-/* A write that changes nothing, safe beside other threads. A read would only map the common zero page. */
+/* A write that changes nothing, safe beside other threads. A read would only map the common zero
+ * page. */
 static void touch(unsigned char *address, size_t size)
 {
     size_t page = xvm_os_get_facts().page_size;
@@ -290,15 +298,15 @@ size_t xvm_os_resident(const void *address, size_t size)
     return resident;
 }
 
-/* --- policies ---------------------------------------------------------------------------------------------- */
+/* --- policies --------------------------------------------------------------------------------- */
 
 static int advise(void *address, size_t size, int advice)
 {
     return xvm_os_madvise(XVM_OS_ATTACH, address, size, advice);
 }
 
-/* Fork and dump policies must hold; a name is for people, on kernels that can. Guards are removed in case
- * a decommit had to install them; a kernel that does not know them (EINVAL) has none. */
+/* Fork and dump policies must hold; a name is for people, on kernels that can. Guards are removed
+ * in case a decommit had to install them; a kernel that does not know them (EINVAL) has none. */
 xvm_os_answer xvm_os_attach(void *address, size_t size, xvm_fork fork, xvm_dump dump,
                             const char *name)
 {

@@ -1,8 +1,9 @@
-/* place_linux.c - the process's map as Linux shows it: holes, the number of mappings, and names in it.
+/* place_linux.c - the process's map as Linux shows it: holes, the number of mappings, and names in
+ * it.
  *
  * /proc/self/maps is read without a heap.
- * A line begins with "start-end rwx"; no more of it is used. The file is read in one buffer on the stack,
- * so lines may arrive in pieces.
+ * A line begins with "start-end rwx"; no more of it is used. The file is read in one buffer on the
+ * stack, so lines may arrive in pieces.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -195,8 +196,8 @@ int xvm_os_name_range(void *address, size_t size, const char *name)
     int injected = xvm_os_refused(XVM_OS_ATTACH, "prctl", size, EINVAL);
     int code = injected;
 
-    if (injected == 0 && prctl(PR_SET_VMA, (unsigned long)PR_SET_VMA_ANON_NAME, (uintptr_t)address, size,
-                               (uintptr_t)name) != 0)
+    if (injected == 0 && prctl(PR_SET_VMA, (unsigned long)PR_SET_VMA_ANON_NAME, (uintptr_t)address,
+                               size, (uintptr_t)name) != 0)
         code = errno;
     xvm_os_made(XVM_OS_ATTACH, "prctl", address, size, code, injected != 0);
     return code;

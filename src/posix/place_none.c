@@ -1,4 +1,5 @@
-/* place_none.c - a system that does not show its mappings: they are not counted, and holes are guessed. */
+/* place_none.c - a system that does not show its mappings: they are not counted, and holes are
+ * guessed. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +26,8 @@ size_t xvm_os_find_protection(const void *address, size_t size, xvm_protection *
     return 0;
 }
 
-/* One place after the other, from the top down; the exact reservation says which of them is free. */
+/* One place after the other, from the top down; the exact reservation says which of them is
+ * free. */
 void *xvm_os_find_hole(size_t size, size_t alignment, uintptr_t *limit)
 {
     *limit = *limit > size ? round_down(*limit - size, alignment) : 0;

@@ -1,16 +1,17 @@
 /* call.c - one function for each system call: ask the watch, make it, tell the watch.
  *
- * Calls newer than Windows 7 are looked up at run time: linking one keeps the program from starting where it is
- * missing, and a version number says nothing about it.
+ * Calls newer than Windows 7 are looked up at run time: linking one keeps the program from starting
+ * where it is missing, and a version number says nothing about it.
  */
 #include <stddef.h>
 #include <stdint.h>
 
 #include "call.h"
 
-/* What every wrapper ends with: the last error and the answer are the same, and untouched by a success. */
-static int told(xvm_os_operation why, const char *call, const void *address, size_t size, DWORD code,
-                DWORD before, int injected)
+/* What every wrapper ends with: the last error and the answer are the same, and untouched by a
+ * success. */
+static int told(xvm_os_operation why, const char *call, const void *address, size_t size,
+                DWORD code, DWORD before, int injected)
 {
     xvm_os_made(why, call, address, size, (int)code, injected);
     SetLastError(code != 0 ? code : before);
@@ -46,7 +47,8 @@ int xvm_os_virtual_alloc(xvm_os_operation why, void *address, size_t size, DWORD
     return told(why, "VirtualAlloc", at, size, 0, before, 0);
 }
 
-/* MEM_EXTENDED_PARAMETER and MEM_ADDRESS_REQUIREMENTS as documented, because older headers lack them. */
+/* MEM_EXTENDED_PARAMETER and MEM_ADDRESS_REQUIREMENTS as documented, because older headers lack
+ * them. */
 typedef struct address_requirements {
     void *lowest, *highest;
     SIZE_T alignment;
@@ -142,7 +144,8 @@ int xvm_os_virtual_unlock(xvm_os_operation why, void *address, size_t size)
     return told(why, "VirtualUnlock", address, size, code, before, injected);
 }
 
-/* PSAPI_WORKING_SET_EX_INFORMATION: an address, and flags of which bit 0 says that the page is in memory. */
+/* PSAPI_WORKING_SET_EX_INFORMATION: an address, and flags of which bit 0 says that the page is in
+ * memory. */
 typedef struct page_sample {
     const void *address;
     ULONG_PTR flags;
@@ -160,7 +163,8 @@ int xvm_os_query_working_set(const void *address, size_t size, size_t page, size
 
     for (size_t i = 0; i < count; i++)
         samples[i] = (page_sample){(const unsigned char *)address + i * page, 0};
-    if (!injected && !K32QueryWorkingSetEx(GetCurrentProcess(), samples, (DWORD)(count * sizeof *samples)))
+    if (!injected &&
+        !K32QueryWorkingSetEx(GetCurrentProcess(), samples, (DWORD)(count * sizeof *samples)))
         code = failure();
     *resident = 0;
     for (size_t i = 0; code == 0 && i < count; i++)

@@ -1,4 +1,5 @@
-/* call.h - the system calls of the Windows backend, each past the watch. They answer 0 or a GetLastError. */
+/* call.h - the system calls of the Windows backend, each past the watch. They answer 0 or a
+ * GetLastError. */
 #ifndef XVM_SRC_WIN32_CALL_H
 #define XVM_SRC_WIN32_CALL_H
 

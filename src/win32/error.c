@@ -1,5 +1,5 @@
-/* error.c - what a GetLastError means. Groups, not single codes: Windows and Wine answer the same refusal with
- * different ones, and a code means one thing for a commit and another for a lock. */
+/* error.c - what a GetLastError means. Groups, not single codes: Windows and Wine answer the same
+ * refusal with different ones, and a code means one thing for a commit and another for a lock. */
 #include "call.h"
 
 /* The codes for "no more memory", of the page file, a quota or the kernel's pools. */
@@ -40,8 +40,8 @@ static xvm_status status_of(xvm_os_operation why, int code)
 {
     if (why == XVM_OS_RESERVE)
         return reserve_status(code);
-    if (why == XVM_OS_LOCK && (code == ERROR_WORKING_SET_QUOTA || code == ERROR_ACCESS_DENIED ||
-                               is_no_memory(code)))
+    if (why == XVM_OS_LOCK &&
+        (code == ERROR_WORKING_SET_QUOTA || code == ERROR_ACCESS_DENIED || is_no_memory(code)))
         return XVM_E_LOCK_LIMIT;
     if (is_no_memory(code) && asks_for_memory(why))
         return XVM_E_COMMIT_LIMIT;

@@ -1,9 +1,13 @@
 /* memory.c - regions by VirtualAlloc and its family.
  *
- *     reserve    VirtualAlloc(MEM_RESERVE)     64 KiB granularity; the true base is kept for the release
- *     commit     VirtualAlloc(MEM_COMMIT)      only over reserved pages: over committed ones it changes protection
- *     decommit   VirtualFree(MEM_DECOMMIT)     never with size 0, which would mean the whole reservation
- *     discard    MEM_RESET, then VirtualUnlock of pages that are not locked, which drops them from memory
+ *     reserve    VirtualAlloc(MEM_RESERVE)     64 KiB granularity; the true base is kept for the
+ *                release
+ *     commit     VirtualAlloc(MEM_COMMIT)      only over reserved pages: over committed ones it
+ *                changes protection
+ *     decommit   VirtualFree(MEM_DECOMMIT)     never with size 0, which would mean the whole
+ *                reservation
+ *     discard    MEM_RESET, then VirtualUnlock of pages that are not locked, which drops them from
+ *                memory
  *     lock       VirtualLock; the working set grows when the quota refuses
  *     prefault   a write of nothing to each page
  */
@@ -16,13 +20,14 @@
 
 enum { LOCK_SLACK = 16 << 12 /* bytes: what the system keeps of a working set for itself */ };
 
-/* --- reserve and release ----------------------------------------------------------------------------------- */
+/* --- reserve and release ---------------------------------------------------------------------- */
 
 /* type: MEM_RESERVE, with MEM_TOP_DOWN or without. address 0 = anywhere. */
 static xvm_os_answer reserve_at(uintptr_t address, size_t size, DWORD type, xvm_os_place *place)
 {
     void *got;
-    int code = xvm_os_virtual_alloc(XVM_OS_RESERVE, (void *)address, size, type, PAGE_READWRITE, &got);
+    int code =
+        xvm_os_virtual_alloc(XVM_OS_RESERVE, (void *)address, size, type, PAGE_READWRITE, &got);
 
     if (code != 0)
         return xvm_os_classify(XVM_OS_RESERVE, code);
@@ -64,7 +69,8 @@ static bool is_below(const xvm_os_request *request, uintptr_t address)
            (address < request->below && request->size <= request->below - address);
 }
 
-/* In the first free range that fits, from low to high. One that is taken meanwhile is left for the next. */
+/* In the first free range that fits, from low to high. One that is taken meanwhile is left for the
+ * next. */
 static xvm_os_answer reserve_in_hole(const xvm_os_request *request, xvm_os_place *place)
 {
     uintptr_t at = request->alignment, start;
@@ -97,7 +103,8 @@ xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
     if (request->below != 0)
         return reserve_in_hole(request, place);
     if (request->alignment <= xvm_os_get_facts().granularity)
-        return reserve_at(0, request->size, request->aside ? MEM_RESERVE | MEM_TOP_DOWN : MEM_RESERVE, place);
+        return reserve_at(0, request->size,
+                          request->aside ? MEM_RESERVE | MEM_TOP_DOWN : MEM_RESERVE, place);
     return reserve_aligned(request->size, request->alignment, place);
 }
 
@@ -109,7 +116,7 @@ xvm_os_answer xvm_os_release(void *os_base, size_t os_size)
     return xvm_os_classify(XVM_OS_RELEASE, code);
 }
 
-/* --- commit and decommit ----------------------------------------------------------------------------------- */
+/* --- commit and decommit ---------------------------------------------------------------------- */
 
 xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size)
 {
@@ -126,13 +133,14 @@ xvm_os_answer xvm_os_decommit(void *address, size_t size, unsigned char *renew)
                            xvm_os_virtual_free(XVM_OS_DECOMMIT, address, size, MEM_DECOMMIT));
 }
 
-/* The protection given to MEM_RESET is ignored but must be valid. Unlocking pages that are not locked is
- * answered with ERROR_NOT_LOCKED and drops them from the working set. */
+/* The protection given to MEM_RESET is ignored but must be valid. Unlocking pages that are not
+ * locked is answered with ERROR_NOT_LOCKED and drops them from the working set. */
 xvm_os_answer xvm_os_discard(void *address, size_t size, xvm_discard_mode mode)
 {
     DWORD before = GetLastError();
     void *same;
-    int code = xvm_os_virtual_alloc(XVM_OS_DISCARD, address, size, MEM_RESET, PAGE_READWRITE, &same);
+    int code =
+        xvm_os_virtual_alloc(XVM_OS_DISCARD, address, size, MEM_RESET, PAGE_READWRITE, &same);
 
     if (code == 0 && mode == XVM_DISCARD_ZERO)
         (void)xvm_os_virtual_unlock(XVM_OS_DISCARD, address, size);
@@ -141,7 +149,7 @@ xvm_os_answer xvm_os_discard(void *address, size_t size, xvm_discard_mode mode)
     return xvm_os_classify(XVM_OS_DISCARD, code);
 }
 
-/* --- protect and lock -------------------------------------------------------------------------------------- */
+/* --- protect and lock ------------------------------------------------------------------------- */
 
 xvm_os_answer xvm_os_protect(xvm_os_operation why, void *address, size_t size,
                              xvm_protection protection)
@@ -181,7 +189,8 @@ size_t xvm_os_find_protection(const void *address, size_t size, xvm_protection *
     if (VirtualQuery(address, &found, sizeof found) == 0)
         return 0;
     *protection = protection_of(found.Protect);
-    same = (size_t)((unsigned char *)found.BaseAddress + found.RegionSize - (const unsigned char *)address);
+    same = (size_t)((unsigned char *)found.BaseAddress + found.RegionSize -
+                    (const unsigned char *)address);
     return same < size ? same : size;
 }
 
@@ -223,9 +232,10 @@ xvm_os_answer xvm_os_unlock(void *address, size_t size)
     return xvm_os_classify(XVM_OS_UNLOCK, code);
 }
 
-/* --- prefault and residency -------------------------------------------------------------------------------- */
+/* --- prefault and residency ------------------------------------------------------------------- */
 
-/* A write that changes nothing, safe beside other threads. No system call to trace, so the watch is asked here. */
+/* A write that changes nothing, safe beside other threads. No system call to trace, so the watch is
+ * asked here. */
 xvm_os_answer xvm_os_prefault(void *address, size_t size)
 {
     int code = xvm_os_refused(XVM_OS_PREFAULT, "touch", size, ERROR_NOT_ENOUGH_MEMORY);
@@ -252,7 +262,7 @@ size_t xvm_os_resident(const void *address, size_t size)
     return resident;
 }
 
-/* --- policies ---------------------------------------------------------------------------------------------- */
+/* --- policies --------------------------------------------------------------------------------- */
 
 /* Windows has no fork, no per-range dumps and no names for ranges. */
 xvm_os_answer xvm_os_attach(void *address, size_t size, xvm_fork fork, xvm_dump dump,

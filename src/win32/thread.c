@@ -1,7 +1,7 @@
 /* thread.c - what each thread remembers, and how it waits.
  *
- * Thread-local variables of mingw are emulated with malloc, so the record lives in a fiber-local slot, whose
- * callback frees it with its thread. It is made at a thread's first failure.
+ * Thread-local variables of mingw are emulated with malloc, so the record lives in a fiber-local
+ * slot, whose callback frees it with its thread. It is made at a thread's first failure.
  */
 #include "call.h"
 
@@ -12,7 +12,8 @@ static void WINAPI drop_record(void *record)
     HeapFree(GetProcessHeap(), 0, record);
 }
 
-/* The slot for the records. Two threads may come first at once: one slot wins, the other goes back. */
+/* The slot for the records. Two threads may come first at once: one slot wins, the other goes
+ * back. */
 static DWORD slot(void)
 {
     static DWORD known; /* slot + 1 */
@@ -29,7 +30,8 @@ static DWORD slot(void)
     return none - 1;
 }
 
-/* Where there is neither a slot nor memory for a record, threads share this one rather than none. */
+/* Where there is neither a slot nor memory for a record, threads share this one rather than
+ * none. */
 static xvm_os_failure *make_record(DWORD at)
 {
     static xvm_os_failure shared;

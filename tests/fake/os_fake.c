@@ -1,10 +1,11 @@
-/* os_fake.c - a third backend, in plain memory: page size and granularity are variables, every precondition
- * of os.h is checked, and what a refused call may leave half done is left half done.
+/* os_fake.c - a third backend, in plain memory: page size and granularity are variables, every
+ * precondition of os.h is checked, and what a refused call may leave half done is left half done.
  *
- *     slots: | reservation | reservation | free | ...      each with its memory and a fake_page for each page
+ *     slots: | reservation | reservation | free | ...      each with its memory and a fake_page for
+ *     each page
  *
- *   1  A slot with memory has pages; no byte of a page that is not committed and accessible may be touched:
- *      under AddressSanitizer it is poisoned, otherwise filled with DEAD.
+ *   1  A slot with memory has pages; no byte of a page that is not committed and accessible may be
+ *      touched: under AddressSanitizer it is poisoned, otherwise filled with DEAD.
  *   2  A reservation has one base; release takes exactly it; no call crosses into another.
  */
 #include <stdint.h>
@@ -56,7 +57,7 @@ static void demand(bool kept, const char *what)
     abort();
 }
 
-/* --- slots ------------------------------------------------------------------------------------------------- */
+/* --- slots ------------------------------------------------------------------------------------ */
 
 static slot *slot_of(const void *address)
 {
@@ -74,7 +75,8 @@ fake_page fake_page_at(const void *address)
     slot *s = slot_of(address);
     fake_page none = {FAKE_FREE, 0, 0};
 
-    return s != NULL ? s->pages[(size_t)((const unsigned char *)address - s->base) / s->page] : none;
+    return s != NULL ? s->pages[(size_t)((const unsigned char *)address - s->base) / s->page]
+                     : none;
 }
 
 void fake_totals(size_t *reservations, size_t *reserved, size_t *committed, size_t *locked)
@@ -127,11 +129,11 @@ static void fill(slot *s, const fake_page *page, int byte)
     show(s, page);
 }
 
-/* --- the interface ----------------------------------------------------------------------------------------- */
+/* --- the interface ---------------------------------------------------------------------------- */
 
 xvm_os_facts xvm_os_get_facts(void)
 {
-    return (xvm_os_facts){fake_page_size, fake_granularity, fake_discard_zeroes};
+    return (xvm_os_facts){fake_page_size, fake_granularity, 0, fake_discard_zeroes};
 }
 
 static xvm_os_answer answer(xvm_status status, int code)
@@ -187,8 +189,10 @@ xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
 
     demand(is_power_of_two(request->alignment) && request->alignment >= fake_granularity,
            "the alignment is no power of two or below the granularity");
-    demand(request->size != 0 && request->size % fake_page_size == 0, "the size is not of whole pages");
-    if (is_refused(XVM_OS_RESERVE, "fake_reserve", NULL, request->size, XVM_E_ADDRESS_SPACE, &refusal))
+    demand(request->size != 0 && request->size % fake_page_size == 0,
+           "the size is not of whole pages");
+    if (is_refused(XVM_OS_RESERVE, "fake_reserve", NULL, request->size, XVM_E_ADDRESS_SPACE,
+                   &refusal))
         return refusal;
     if (request->address != NULL)
         return is_free((uintptr_t)request->address, request->size)
@@ -216,7 +220,8 @@ xvm_os_answer xvm_os_release(void *os_base, size_t os_size)
     slot *s = slot_of(os_base);
     xvm_os_answer refusal;
 
-    demand(s != NULL && os_base == s->base && os_size == s->size, "a release is not of one reservation");
+    demand(s != NULL && os_base == s->base && os_size == s->size,
+           "a release is not of one reservation");
     if (is_refused(XVM_OS_RELEASE, "fake_release", os_base, os_size, XVM_E_MAP_LIMIT, &refusal))
         return refusal;
     __asan_unpoison_memory_region(s->base, s->size);
@@ -253,7 +258,8 @@ xvm_os_answer xvm_os_decommit(void *address, size_t size, unsigned char *renew)
     size_t count;
     slot *s;
     fake_page *pages = pages_of(address, size, &count, &s);
-    bool refused = is_refused(XVM_OS_DECOMMIT, "fake_decommit", address, size, XVM_E_MAP_LIMIT, &refusal);
+    bool refused =
+        is_refused(XVM_OS_DECOMMIT, "fake_decommit", address, size, XVM_E_MAP_LIMIT, &refusal);
 
     (void)renew;
     for (size_t i = 0; refused && i < (count + 1) / 2; i++) {
@@ -277,7 +283,8 @@ xvm_os_answer xvm_os_discard(void *address, size_t size, xvm_discard_mode mode)
     fake_page *pages = pages_of(address, size, &count, &s);
 
     for (size_t i = 0; i < count; i++)
-        demand(pages[i].state == FAKE_COMMITTED && !pages[i].locked, "a page to discard is locked or reserved");
+        demand(pages[i].state == FAKE_COMMITTED && !pages[i].locked,
+               "a page to discard is locked or reserved");
     if (is_refused(XVM_OS_DISCARD, "fake_discard", address, size, XVM_E_COMMIT_LIMIT, &refusal))
         return refusal;
     for (size_t i = 0; i < count && fake_discard_zeroes && mode == XVM_DISCARD_ZERO; i++)
@@ -294,7 +301,8 @@ xvm_os_answer xvm_os_protect(xvm_os_operation why, void *address, size_t size,
     slot *s;
     fake_page *pages = pages_of(address, size, &count, &s);
 
-    changed = is_refused(why, "fake_protect", address, size, XVM_E_MAP_LIMIT, &refusal) ? count / 2 : count;
+    changed = is_refused(why, "fake_protect", address, size, XVM_E_MAP_LIMIT, &refusal) ? count / 2
+                                                                                        : count;
     for (size_t i = 0; i < count; i++)
         demand(pages[i].state == FAKE_COMMITTED, "a page to protect is not committed");
     for (size_t i = 0; i < changed; i++) {
@@ -322,8 +330,9 @@ xvm_os_answer xvm_os_lock(void *address, size_t size)
     slot *s;
     fake_page *pages = pages_of(address, size, &count, &s);
 
-    changed = is_refused(XVM_OS_LOCK, "fake_lock", address, size, XVM_E_LOCK_LIMIT, &refusal) ? count / 2
-                                                                                             : count;
+    changed = is_refused(XVM_OS_LOCK, "fake_lock", address, size, XVM_E_LOCK_LIMIT, &refusal)
+                  ? count / 2
+                  : count;
     for (size_t i = 0; i < count; i++)
         demand(pages[i].state == FAKE_COMMITTED, "a page to lock is not committed");
     for (size_t i = 0; i < changed; i++)
@@ -339,8 +348,9 @@ xvm_os_answer xvm_os_unlock(void *address, size_t size)
     slot *s;
     fake_page *pages = pages_of(address, size, &count, &s);
 
-    changed = is_refused(XVM_OS_UNLOCK, "fake_unlock", address, size, XVM_E_MAP_LIMIT, &refusal) ? count / 2
-                                                                                                : count;
+    changed = is_refused(XVM_OS_UNLOCK, "fake_unlock", address, size, XVM_E_MAP_LIMIT, &refusal)
+                  ? count / 2
+                  : count;
     for (size_t i = 0; i < changed; i++)
         pages[i].locked = 0;
     return refusal.code != 0 ? refusal : answer(XVM_OK, 0);

@@ -15,7 +15,8 @@ typedef struct fake_page {
     unsigned char state, protection, locked;
 } fake_page;
 
-/* What the fake knows of the page at an address; free pages for all addresses that it does not know. */
+/* What the fake knows of the page at an address; free pages for all addresses that it does not
+ * know. */
 fake_page fake_page_at(const void *address);
 
 /* Reservations, committed and locked bytes of the fake process. */

@@ -11,7 +11,7 @@
 #include "harness.h"
 #include "xvm/testing.h"
 
-/* --- faults ------------------------------------------------------------------------------------------------ */
+/* --- faults ----------------------------------------------------------------------------------- */
 
 static _Thread_local sigjmp_buf landing;
 
@@ -20,7 +20,8 @@ static void on_fault(int signal_number)
     siglongjmp(landing, signal_number);
 }
 
-/* Tries one access with the fault signals caught. Signal actions are the process's: not for two threads. */
+/* Tries one access with the fault signals caught. Signal actions are the process's: not for two
+ * threads. */
 static bool try_access(volatile unsigned char *address, bool write)
 {
     struct sigaction action, old_segv, old_bus;
@@ -53,7 +54,7 @@ bool faults_on_write(volatile void *address)
     return try_access(address, true);
 }
 
-/* --- threads and errors ------------------------------------------------------------------------------------ */
+/* --- threads and errors ----------------------------------------------------------------------- */
 
 typedef struct worker {
     pthread_t thread;
@@ -93,7 +94,7 @@ int get_last_error(void)
     return errno;
 }
 
-/* --- the truth --------------------------------------------------------------------------------------------- */
+/* --- the truth -------------------------------------------------------------------------------- */
 
 static unsigned char truth_of(const char *permissions)
 {
@@ -172,7 +173,7 @@ void look_at_process(holdings *out)
     fclose(maps);
 }
 
-/* --- the machine ------------------------------------------------------------------------------------------- */
+/* --- the machine ------------------------------------------------------------------------------ */
 
 void pretend_page_size(size_t page, size_t granularity)
 {
@@ -184,7 +185,8 @@ bool memory_is_fake(void)
     return false;
 }
 
-/* An emulator of another processor: the kernel names this one. Sanitizers say it at compile time. */
+/* An emulator of another processor: the kernel names this one. Sanitizers say it at compile
+ * time. */
 bool memory_is_emulated(void)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

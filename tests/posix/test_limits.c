@@ -1,4 +1,5 @@
-/* test_limits.c - the limits of a Linux process, met for real, and what the kernel itself says of our mappings.
+/* test_limits.c - the limits of a Linux process, met for real, and what the kernel itself says of
+ * our mappings.
  *
  * Each case may spoil its process: it lowers limits, drops privileges, forks.
  */
@@ -57,7 +58,7 @@ static xvm_usage usage_of(const xvm_region *r)
     return u;
 }
 
-/* --- what smaps says --------------------------------------------------------------------------------------- */
+/* --- what smaps says -------------------------------------------------------------------------- */
 
 /* Sums over the mappings that lie in [base, base + size). */
 typedef struct smaps {
@@ -99,7 +100,7 @@ static smaps look_at_smaps(const void *base, size_t size, const char *flag)
     return sum;
 }
 
-/* --- cost -------------------------------------------------------------------------------------------------- */
+/* --- cost ------------------------------------------------------------------------------------- */
 
 static void reserve_for_free(size_t size)
 {
@@ -196,7 +197,7 @@ TEST(no_write_faults_after_prefault)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* --- commit limits ----------------------------------------------------------------------------------------- */
+/* --- commit limits ---------------------------------------------------------------------------- */
 
 /* Commits step by step until refused; the bytes that were granted. */
 static size_t commit_until_refused(xvm_region *r, size_t step, xvm_status expected)
@@ -255,7 +256,7 @@ TEST(a_commit_larger_than_the_machine_is_refused)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* --- address space ----------------------------------------------------------------------------------------- */
+/* --- address space ---------------------------------------------------------------------------- */
 
 TEST(ulimit_v_is_met_by_the_ladder)
 {
@@ -296,7 +297,8 @@ TEST(an_exhausted_address_space_comes_back)
 TEST(a_live_page_of_somebody_else_is_not_reserved_over)
 {
     size_t page = xvm_page_size();
-    unsigned char *live = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *live =
+        mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     xvm_region r;
 
     CHECK(live != MAP_FAILED);
@@ -310,7 +312,7 @@ TEST(a_live_page_of_somebody_else_is_not_reserved_over)
     CHECK(munmap(live, 3 * page) == 0);
 }
 
-/* --- locks ------------------------------------------------------------------------------------------------- */
+/* --- locks ------------------------------------------------------------------------------------ */
 
 TEST(the_lock_limit_is_met_and_nothing_stays_locked)
 {
@@ -391,9 +393,10 @@ TEST(mlockall_of_the_future_refuses_reservations)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
-/* --- mappings ---------------------------------------------------------------------------------------------- */
+/* --- mappings --------------------------------------------------------------------------------- */
 
-/* Commits and writes every second page until the kernel has no more mappings. The page that was refused. */
+/* Commits and writes every second page until the kernel has no more mappings. The page that was
+ * refused. */
 static size_t use_all_mappings(xvm_region *r)
 {
     size_t page = xvm_page_size(), i = 0;
@@ -466,7 +469,8 @@ TEST(at_the_mapping_limit_a_refused_call_changes_nothing)
     CHECK(xvm_release(&other) == XVM_OK);
 }
 
-/* No mapping of the kernel spans two regions, so that releasing one never has to split another's. */
+/* No mapping of the kernel spans two regions, so that releasing one never has to split
+ * another's. */
 TEST(regions_never_share_a_kernel_mapping)
 {
     enum { REGIONS = 24 };
@@ -496,7 +500,7 @@ TEST(regions_never_share_a_kernel_mapping)
         CHECK(xvm_release(&r[i]) == XVM_OK);
 }
 
-/* --- fork and dump ----------------------------------------------------------------------------------------- */
+/* --- fork and dump ---------------------------------------------------------------------------- */
 
 /* What a child finds in the first byte: its value, or 256 when a look faults. */
 static int byte_in_child(const xvm_region *r)
@@ -546,7 +550,8 @@ TEST(a_child_may_release_what_it_did_not_inherit)
     int status;
     pid_t child;
 
-    CHECK(xvm_reserve(&r, 16 * xvm_page_size(), &(xvm_reserve_options){.fork = XVM_FORK_NONE}) == XVM_OK);
+    CHECK(xvm_reserve(&r, 16 * xvm_page_size(), &(xvm_reserve_options){.fork = XVM_FORK_NONE}) ==
+          XVM_OK);
     CHECK(xvm_commit(&r, 0, r.size) == XVM_OK);
     child = fork();
     CHECK(child >= 0);

@@ -1,11 +1,12 @@
-/* support.c - what a test can see on Windows: faults by a vectored handler, the rest from VirtualQuery. */
+/* support.c - what a test can see on Windows: faults by a vectored handler, the rest from
+ * VirtualQuery. */
 #include "harness.h"
 #include "xvm/testing.h"
 
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
-/* --- faults ------------------------------------------------------------------------------------------------ */
+/* --- faults ----------------------------------------------------------------------------------- */
 
 static void *landing[5];
 static volatile bool armed;
@@ -48,7 +49,7 @@ bool faults_on_write(volatile void *address)
     return try_access(address, true);
 }
 
-/* --- threads and errors ------------------------------------------------------------------------------------ */
+/* --- threads and errors ----------------------------------------------------------------------- */
 
 typedef struct worker {
     HANDLE thread;
@@ -91,7 +92,7 @@ int get_last_error(void)
     return (int)GetLastError();
 }
 
-/* --- the truth --------------------------------------------------------------------------------------------- */
+/* --- the truth -------------------------------------------------------------------------------- */
 
 static unsigned char truth_of(const MEMORY_BASIC_INFORMATION *found)
 {
@@ -151,7 +152,8 @@ void look_at_process(holdings *out)
     DWORD handles = 0;
 
     *out = (holdings){0};
-    for (; VirtualQuery(at, &found, sizeof found) != 0; at = (unsigned char *)found.BaseAddress + found.RegionSize) {
+    for (; VirtualQuery(at, &found, sizeof found) != 0;
+         at = (unsigned char *)found.BaseAddress + found.RegionSize) {
         if (found.State == MEM_FREE)
             continue;
         out->mappings++;
@@ -163,7 +165,7 @@ void look_at_process(holdings *out)
     out->handles = handles;
 }
 
-/* --- the machine ------------------------------------------------------------------------------------------- */
+/* --- the machine ------------------------------------------------------------------------------ */
 
 void pretend_page_size(size_t page, size_t granularity)
 {

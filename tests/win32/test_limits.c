@@ -1,7 +1,8 @@
-/* test_limits.c - the limits of a Windows process. Those that Wine does not have are met where it has another.
+/* test_limits.c - the limits of a Windows process. Those that Wine does not have are met where it
+ * has another.
  *
- * The cases that a limit of the launching shell decides take it from there: CTest starts them a second time
- * under prlimit.
+ * The cases that a limit of the launching shell decides take it from there: CTest starts them a
+ * second time under prlimit.
  */
 #include "harness.h"
 #include "xvm/xvm.h"
@@ -115,7 +116,8 @@ TEST(a_refused_commit_leaves_the_region_usable)
     CHECK(xvm_decommit(&r, 0, granted / 2) == XVM_OK);
     CHECK(xvm_commit(&r, granted, granted / 4) == XVM_OK);
     CHECK_EQUAL(xvm_commit(&r, 0, r.size), XVM_E_COMMIT_LIMIT);
-    CHECK_EQUAL(usage_of(&r).committed, granted - granted / 2 + granted / 4 / xvm_page_size() * xvm_page_size());
+    CHECK_EQUAL(usage_of(&r).committed,
+                granted - granted / 2 + granted / 4 / xvm_page_size() * xvm_page_size());
     CHECK(xvm_release(&r) == XVM_OK);
 }
 

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Who may include whom, and where a system may be named at all. Run in the top folder; prints what breaks a rule.
+set -u
+broken=0
+
+# forbid <what is wrong> <lines that break it>
+forbid() {
+    [ -n "$2" ] || return 0
+    printf '%s:\n%s\n' "$1" "$2"
+    broken=1
+}
+
+# may_include <pattern of what may stand behind #include> <file>...
+may_include() {
+    allowed=$1
+    shift
+    for file; do
+        [ -e "$file" ] || continue
+        forbid "may not be included here" "$(grep -nHE '^[[:space:]]*#[[:space:]]*include' "$file" |
+            grep -vE "include +($allowed)")"
+    done
+}
+
+plain='<(assert|limits|stdalign|stdbool|stddef|stdint|stdlib|string)\.h>' # C itself, nothing of a system
+clients=$(ls src/array.c src/arena.c src/pool.c src/snapshot.c src/heap/*.[ch] 2>/dev/null)
+
+may_include '<(limits|stdbool|stddef|stdint)\.h>|"xvm/[a-z]+\.h"' include/xvm/*.h
+may_include "$plain|\"xvm/[a-z]+\.h\"" src/pages.h src/os.h
+may_include "$plain|\"(os|pages|xvm/[a-z]+)\.h\"" src/lock.h src/failure.h src/pagemap.h
+may_include '<.*>|"(call|os|lock|pages)\.h"' src/posix/*.[ch] src/win32/*.[ch]
+for file in src/*.c; do
+    case $clients in
+    *"$file"*) ;;
+    *) may_include "$plain|\"(failure|lock|os|pagemap|pages|xvm/[a-z]+)\.h\"" "$file" ;;
+    esac
+done
+
+# What grows on regions uses them as anybody could: no way around the public calls.
+for file in $clients; do
+    may_include "$plain|\"(heap/[a-z]+|lock|pages|xvm/[a-z]+)\.h\"" "$file"
+    forbid "a client of region.h that calls the system's half" "$(grep -nHE 'xvm_os_' "$file")"
+done
+
+# Examples, tools and benchmarks see what a user sees, and what lies beside them.
+for file in examples/*.[ch] tools/*.[ch] bench/*.[ch]; do
+    beside=$(cd "$(dirname "$file")" 2>/dev/null && echo *.h | tr ' ' '|')
+    may_include "<[a-z]+\.h>|<xvm/[a-z]+\.h>|\"(xvm/[a-z]+\.h|$beside)\"" "$file"
+done
+
+forbid "a system is named outside the folders posix and win32" "$(
+    grep -rnE --include='*.[ch]' '_WIN32|__linux__|__APPLE__|windows\.h|sys/mman\.h' \
+        include src tests examples bench 2>/dev/null | grep -vE '^[^:]*/(posix|win32)/')"
+
+exit $broken

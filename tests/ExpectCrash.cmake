@@ -1,0 +1,15 @@
+# cmake -P ExpectCrash.cmake -- <emulator>... <program> <case>
+# WILL_FAIL cannot do this: CTest fails a test that dies of a signal even then.
+set(command)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE 4 ${last})
+  list(APPEND command "${CMAKE_ARGV${i}}")
+endforeach()
+execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output TIMEOUT 50)
+message("result: ${result}\n${output}")
+if(NOT output MATCHES "about to fault" OR output MATCHES "survived")
+  message(FATAL_ERROR "it did not reach the faulting access, or survived it")
+endif()
+if(result STREQUAL "0" OR result MATCHES "[Tt]imeout")
+  message(FATAL_ERROR "it did not crash")
+endif()
