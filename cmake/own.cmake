@@ -4,7 +4,7 @@
 function(xvm_own target)
   set_target_properties(${target} PROPERTIES
     C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF
-    C_VISIBILITY_PRESET hidden POSITION_INDEPENDENT_CODE ON) # it ends up in shared modules, too
+    C_VISIBILITY_PRESET hidden)
   if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
       -Wstrict-prototypes -Wmissing-prototypes $<$<BOOL:${XVM_WERROR}>:-Werror>)

@@ -69,7 +69,7 @@ enum { BEFORE, FULL, AFTER, MOMENTS };
 
 typedef struct catalog {
     store stores[STORES];
-    size_t half;       /* the largest power of two that is not above the number of buckets */
+    size_t buckets;    /* a power of two */
     bool belongs[256]; /* to a run */
     uint64_t files, skipped, bytes, words, too_long;
     double shown; /* when the progress line was last written */
@@ -244,49 +244,51 @@ static bool close_store(store *s)
     return status == XVM_OK || refused("release", s, size, status);
 }
 
-/* --- the table: a bucket for each entry -------------------------------------------------------------------- */
+/* --- the table: at least one bucket for each entry ---------------------------------------------------------- */
 
-/* The bucket of a hash. Those from half on split in two, from the first one on, until there are 2 * half. */
 static entry **find_bucket(const catalog *c, uint32_t hash)
 {
     entry **buckets = c->stores[BUCKETS].region.base;
-    size_t count = c->stores[BUCKETS].used / sizeof *buckets;
-    size_t at = hash & (2 * c->half - 1);
 
-    return buckets + (at < count ? at : at & (c->half - 1));
+    return buckets + (hash & (c->buckets - 1));
 }
 
-/* One more bucket, half a table behind the one whose entries it shares from now on. Both keep their order. */
-static bool add_bucket(catalog *c)
+/* A bucket shares its entries with the one half a table behind it. Both keep their order. */
+static void split_bucket(entry **bucket, size_t half)
 {
-    store *s = &c->stores[BUCKETS];
-    entry **added = room(s, sizeof *added);
-    entry **ends[2]; /* where the next entry of the old and of the new bucket goes */
+    entry **ends[2] = {bucket, bucket + half}; /* where the next entry of each goes */
 
-    if (added == NULL)
-        return false;
-    ends[0] = added - c->half;
-    ends[1] = added;
-    for (entry *e = *ends[0]; e != NULL; e = e->next) {
-        entry ***end = &ends[(e->hash & c->half) != 0];
+    for (entry *e = *bucket; e != NULL; e = e->next) {
+        entry ***end = &ends[(e->hash & half) != 0];
 
         **end = e;
         *end = &e->next;
     }
     *ends[0] = *ends[1] = NULL;
-    s->used += sizeof *added;
-    if (s->used == 2 * c->half * sizeof *added)
-        c->half *= 2;
+}
+
+/* Twice as many buckets, where the table stands: nothing is copied, and there is no second table. */
+static bool double_table(catalog *c)
+{
+    store *s = &c->stores[BUCKETS];
+    size_t half = c->buckets;
+
+    if (room(s, half * sizeof(entry *)) == NULL)
+        return false;
+    s->used *= 2;
+    c->buckets *= 2;
+    for (size_t i = 0; i < half; i++)
+        split_bucket((entry **)s->region.base + i, half);
     return true;
 }
 
-/* The first bucket has nothing to split. */
+/* All buckets of the first step are empty: committed memory is zero, and zero is NULL wherever xvm runs. */
 static bool start_table(catalog *c)
 {
-    if (room(&c->stores[BUCKETS], sizeof(entry *)) == NULL)
+    if (room(&c->stores[BUCKETS], STEP) == NULL)
         return false;
-    c->stores[BUCKETS].used = sizeof(entry *);
-    c->half = 1;
+    c->stores[BUCKETS].used = STEP;
+    c->buckets = STEP / sizeof(entry *);
     return true;
 }
 
@@ -306,7 +308,7 @@ static bool add_word(catalog *c, run r, entry **link)
     *link = e;
     entries->used += sizeof *e;
     words->used += r.length;
-    return add_bucket(c);
+    return entries->used < c->buckets * sizeof *e || double_table(c);
 }
 
 /* New words go to the end of their bucket: what is frequent was met early, and is found early. */

@@ -1,5 +1,5 @@
 # cmake -DKIND=... (see tests/CMakeLists.txt) -P run.cmake -- <emulator>...
-# Builds main.c against the library in one of four ways and runs it.
+# KIND install installs the library into STAGE. The others build main.c against it, each in its way, and run it.
 set(emulator)
 set(found NO)
 math(EXPR last "${CMAKE_ARGC} - 1")
@@ -20,6 +20,12 @@ function(run)
     message(FATAL_ERROR "failed (${result}): ${ARGV}")
   endif()
 endfunction()
+
+if(KIND STREQUAL "install")
+  file(REMOVE_RECURSE ${STAGE}) # a file that is no longer installed must be missed
+  run(${CMAKE_COMMAND} --install ${LIBRARY} --prefix ${STAGE} --config ${CONFIG})
+  return()
+endif()
 
 file(REMOVE_RECURSE ${BUILD})
 file(MAKE_DIRECTORY ${BUILD})
