@@ -11,13 +11,16 @@
  *                v       v
  *     words    | stdio | int | size_t |-> ...... the letters, each word once
  *
- *   1  Each line is a region: addresses for more than there will ever be, reserved once, which costs nothing.
- *      Memory is committed behind the last used byte, when it is needed (->). So nothing ever moves: what
- *      leads from one line to the next is a plain pointer, and the whole program does without malloc.
- *   2  A word is a run of ASCII letters, digits and underscores that does not start with a digit. Runs longer
- *      than 64 bytes are no words either, but data; they are counted apart.
- *   3  The word that is being read stands behind the last one in words. It stays there when it is new.
- *   4  The table grows by one bucket for each new word (linear hashing), and is never rehashed as a whole.
+ *   1  Each line is a region: addresses for more than there will ever be, reserved once, which
+ *      costs nothing. Memory is committed behind the last used byte, when it is needed (->). So
+ *      nothing ever moves: what leads from one line to the next is a plain pointer, and the whole
+ *      program does without malloc.
+ *   2  A word is a run of ASCII letters, digits and underscores that does not start with a digit.
+ *      Runs longer than 64 bytes are no words either, but data; they are counted apart.
+ *   3  The word that is being read stands behind the last one in words. It stays there when it is
+ *      new.
+ *   4  The table grows by one bucket for each new word (linear hashing), and is never rehashed as a
+ *      whole.
  *   5  All that differs between systems is in walk.h.
  */
 #include <errno.h>
@@ -40,7 +43,7 @@ enum {
     TOP = 10            /* words shown */
 };
 
-/* --- types ------------------------------------------------------------------------------------------------- */
+/* --- types ------------------------------------------------------------------------------------ */
 
 /* A region that grows at its end: [0, used) is taken, [0, ready) is committed. */
 typedef struct store {
@@ -95,7 +98,7 @@ static const look COLOURS = {
 };
 static const look *screen = &PLAIN; /* chosen once, by main */
 
-/* --- numbers as text --------------------------------------------------------------------------------------- */
+/* --- numbers as text -------------------------------------------------------------------------- */
 
 typedef struct text {
     char s[LONGEST + 32];
@@ -141,7 +144,7 @@ static text word_of(const entry *e)
     return t;
 }
 
-/* --- messages ---------------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 /* In place of the progress line. */
 static void say(const char *subject, const char *problem)
@@ -161,7 +164,8 @@ static bool refused(const char *verb, const store *s, uint64_t size, xvm_status 
     return false;
 }
 
-/* A file or folder that cannot be read is no reason to stop, and many are no reason for as many messages. */
+/* A file or folder that cannot be read is no reason to stop, and many are no reason for as many
+ * messages. */
 static void skip(catalog *c, const char *path, const char *problem)
 {
     if (c->skipped++ == 0)
@@ -184,10 +188,11 @@ static void show_progress(catalog *c)
     (void)fflush(stdout);
 }
 
-/* --- stores: reserved once, committed step by step --------------------------------------------------------- */
+/* --- stores: reserved once, committed step by step -------------------------------------------- */
 
-/* The size wanted, but no more than a sixteenth of all addresses: 256 MiB where a pointer has 32 bits. With
- * min_size, xvm takes half of it and half again where a limit (ulimit -v) leaves less room. */
+/* The size wanted, but no more than a sixteenth of all addresses: 256 MiB where a pointer has 32
+ * bits. With min_size, xvm takes half of it and half again where a limit (ulimit -v) leaves less
+ * room. */
 static bool open_store(store *s, const char *name, uint64_t wanted)
 {
     size_t most = SIZE_MAX / 16 + 1;
@@ -216,7 +221,8 @@ static bool grow(store *s)
     return true;
 }
 
-/* Where the next size bytes of the store are, committed but not taken; NULL when they were refused. */
+/* Where the next size bytes of the store are, committed but not taken; NULL when they were
+ * refused. */
 static void *room(store *s, size_t size)
 {
     while (s->ready - s->used < size)
@@ -244,7 +250,7 @@ static bool close_store(store *s)
     return status == XVM_OK || refused("release", s, size, status);
 }
 
-/* --- the table: at least one bucket for each entry ---------------------------------------------------------- */
+/* --- the table: at least one bucket for each entry -------------------------------------------- */
 
 static entry **find_bucket(const catalog *c, uint32_t hash)
 {
@@ -267,7 +273,8 @@ static void split_bucket(entry **bucket, size_t half)
     *ends[0] = *ends[1] = NULL;
 }
 
-/* Twice as many buckets, where the table stands: nothing is copied, and there is no second table. */
+/* Twice as many buckets, where the table stands: nothing is copied, and there is no second
+ * table. */
 static bool double_table(catalog *c)
 {
     store *s = &c->stores[BUCKETS];
@@ -282,7 +289,8 @@ static bool double_table(catalog *c)
     return true;
 }
 
-/* All buckets of the first step are empty: committed memory is zero, and zero is NULL wherever xvm runs. */
+/* All buckets of the first step are empty: committed memory is zero, and zero is NULL wherever xvm
+ * runs. */
 static bool start_table(catalog *c)
 {
     if (room(&c->stores[BUCKETS], STEP) == NULL)
@@ -292,7 +300,7 @@ static bool start_table(catalog *c)
     return true;
 }
 
-/* --- words ------------------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 /* An entry for a new word, to which *link leads from now on. */
 static bool add_word(catalog *c, run r, entry **link)
@@ -335,8 +343,9 @@ static bool count_run(catalog *c, run r)
     return true;
 }
 
-/* Counts the words before end, where a byte stands that belongs to none. A run that reaches the end may go on
- * in the next piece: its start is the result, or end when there is none; NULL after a failure. */
+/* Counts the words before end, where a byte stands that belongs to none. A run that reaches the end
+ * may go on in the next piece: its start is the result, or end when there is none; NULL after a
+ * failure. */
 static const unsigned char *scan(catalog *c, const unsigned char *at, const unsigned char *end)
 {
     for (;;) {
@@ -354,8 +363,9 @@ static const unsigned char *scan(catalog *c, const unsigned char *at, const unsi
     }
 }
 
-/* Piece by piece. What is left of a piece comes before the next one; to see that a run is too long, a byte more
- * than the longest word is enough. The end of the file ends a run like any byte that belongs to none. */
+/* Piece by piece. What is left of a piece comes before the next one; to see that a run is too long,
+ * a byte more than the longest word is enough. The end of the file ends a run like any byte that
+ * belongs to none. */
 static bool read_file(catalog *c, FILE *file, const char *path)
 {
     unsigned char *buffer = room(&c->stores[BUFFER], STEP);
@@ -397,7 +407,7 @@ static int visit(const char *path, FILE *file, const char *problem, void *contex
     return 0;
 }
 
-/* --- what it prints ---------------------------------------------------------------------------------------- */
+/* --- what it prints --------------------------------------------------------------------------- */
 
 static void print_bar(const char *column, int columns)
 {
@@ -477,7 +487,8 @@ static int columns_of(size_t size)
     return columns;
 }
 
-/* Resident memory is a part of what is committed, which is a part of what is reserved: one bar shows all. */
+/* Resident memory is a part of what is committed, which is a part of what is reserved: one bar
+ * shows all. */
 static void print_usage(const char *name, const xvm_usage *u)
 {
     int resident = columns_of(u->resident), committed = columns_of(u->committed);
@@ -529,9 +540,10 @@ static void print_closing(const catalog *c, const char *first)
                  commits, in_units(size).s, first);
 }
 
-/* --- one step after the other ------------------------------------------------------------------------------ */
+/* --- one step after the other ----------------------------------------------------------------- */
 
-/* The largest need first: under a limit each gets about half of what the ones before it have left. */
+/* The largest need first: under a limit each gets about half of what the ones before it have
+ * left. */
 static bool open_stores(catalog *c)
 {
     const uint64_t gib = (uint64_t)1 << 30;

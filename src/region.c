@@ -355,7 +355,7 @@ static xvm_os_answer reserve_size(xvm_region *region, size_t size, size_t alignm
     xvm_os_request request = {0, alignment, o->address, o->below, 0};
     xvm_os_place place;
     xvm_os_answer answer;
-    unsigned char *states;
+    void *book;
     layout sizes;
 
     if (!measure(size, exact, page, &sizes))
@@ -369,12 +369,13 @@ static xvm_os_answer reserve_size(xvm_region *region, size_t size, size_t alignm
     region->own.os_base = place.os_base;
     region->own.os_size = place.os_size;
     region->own.page_shift = (unsigned char)exponent(page);
-    states = (unsigned char *)place.base + region->size + page;
+    book = (unsigned char *)place.base + region->size + page;
     if (exact) {
         answer = reserve_book(region, sizes.book);
-        states = region->own.book; /* NULL when refused: nothing looks at it then */
+        book = region->own.book;
     }
-    xvm_os_pagemap_start(region, states, sizes.pages, page);
+    if (answer.status == XVM_OK)
+        xvm_os_pagemap_start(region, book, sizes.pages, page);
     return answer;
 }
 

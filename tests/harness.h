@@ -74,6 +74,8 @@ int get_last_error(void);
 
 /* What the system itself says of each page: */
 enum { TRUTH_NONE = 0, TRUTH_READ = 1, TRUTH_WRITE = 2, TRUTH_EXECUTE = 4, TRUTH_FREE = 8 };
+/* The bits among them that this system shows: an emulator may leave one out. */
+int shown_truth(void);
 void look_at_pages(const void *base, size_t pages, size_t page_size, unsigned char *truth);
 
 /* What a process holds. A number that the system cannot tell is 0 before and after. */
@@ -87,14 +89,18 @@ typedef struct holdings {
 
 void look_at_process(holdings *out);
 
-/* Memory of this process that is resident, in bytes. */
+/* Memory of this process that is resident, and that is locked, in bytes; Windows does not tell the latter: 0. */
 size_t resident_memory(void);
+size_t locked_memory(void);
 
 /* Another page size from now on: the fake's own, or xvm_test_page_size. */
 void pretend_page_size(size_t page, size_t granularity);
 
 /* True where memory is a model of it and large reservations are refused. */
 bool memory_is_fake(void);
+
+/* True where the system tells which pages are resident. */
+bool residency_is_known(void);
 
 /* True where the real limits of a Linux process cannot be had: under an emulator, Wine or a
  * sanitizer. */

@@ -397,6 +397,8 @@ TEST(each_call_of_each_operation_refused_once)
     CHECK(all >= 2 * OPERATIONS);
 }
 
+static char playing[96]; /* what is being refused, for messages */
+
 /* Whatever was refused, what the region says must be true, and all of it can be given back. */
 static void check_truthful(xvm_region *r)
 {
@@ -408,8 +410,12 @@ static void check_truthful(xvm_region *r)
         committed += now.is_committed[i] ? page : 0;
     CHECK_EQUAL(now.committed, committed);
     CHECK(now.locked <= now.committed);
-    for (size_t i = 0; i < PAGES; i++)
-        CHECK(faults_on_read(page_at(r, i)) == !now.is_committed[i]);
+    for (size_t i = 0; i < PAGES; i++) {
+        if (faults_on_read(page_at(r, i)) != now.is_committed[i])
+            continue;
+        fprintf(stderr, "%s: page %zu is not what the region says\n", playing, i);
+        exit(1);
+    }
     CHECK(xvm_decommit(r, 0, r->size) == XVM_OK);
     for (size_t i = 0; i < PAGES; i++)
         CHECK(faults_on_read(page_at(r, i)));
@@ -430,6 +436,7 @@ static size_t refuse_by(const operation *o, const char *script)
     (void)o->run(&r);
     refused = xvm_injected();
     CHECK(xvm_inject(NULL) == XVM_OK);
+    snprintf(playing, sizeof playing, "%s, %s", o->name, script);
     check_truthful(&r);
     return refused;
 }
@@ -450,6 +457,9 @@ TEST(each_pair_of_calls_refused)
 {
     char script[64];
     size_t pairs = 0;
+
+    if (!residency_is_known() && !memory_is_fake())
+        SKIP("qemu accepts the advice of the last resort and does nothing");
 
     for (size_t i = 0; i < OPERATIONS; i++)
         for (size_t n = 1, more = 1; more != 0; n++) {

@@ -155,8 +155,8 @@ TEST(alignment_is_kept_up_to_4_gib)
 TEST(what_no_address_space_holds_is_refused)
 {
     size_t p = xvm_page_size();
-    size_t sizes[] = {SIZE_MAX,         SIZE_MAX - 1,     SIZE_MAX - p,
-                      SIZE_MAX - 2 * p, SIZE_MAX / 2 + 1, SIZE_MAX / 4 * 3};
+    size_t sizes[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - p, SIZE_MAX - 2 * p,
+                      SIZE_MAX - (SIZE_MAX >> 6)};
 
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         xvm_region r;
@@ -190,7 +190,7 @@ TEST(the_ladder_finds_what_fits)
         return;
     else
         r = reserve_with(SIZE_MAX, &(xvm_reserve_options){.min_size = (size_t)(1ull << 40)});
-    CHECK(r.size < SIZE_MAX / 2 && r.size >= least);
+    CHECK(r.size < SIZE_MAX - (SIZE_MAX >> 6) && r.size >= least);
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
@@ -525,8 +525,9 @@ TEST(protection_is_what_a_touch_finds)
         CHECK(faults_on_write(at(&r, 2 * page - 1)) == !rows[row].writes);
         CHECK(!faults_on_write(at(&r, page - 1)) && !faults_on_write(at(&r, 2 * page)));
         look_at_pages(r.base, 3, page, truth);
-        CHECK_EQUAL(truth[1], rows[row].truth);
-        CHECK(truth[0] == (TRUTH_READ | TRUTH_WRITE) && truth[2] == truth[0]);
+        CHECK_EQUAL(truth[1] & shown_truth(), rows[row].truth & shown_truth());
+        CHECK_EQUAL(truth[0] & shown_truth(), (TRUTH_READ | TRUTH_WRITE) & shown_truth());
+        CHECK_EQUAL(truth[2] & shown_truth(), truth[0] & shown_truth());
     }
     CHECK(xvm_protect(&r, 0, r.size, XVM_READ) == XVM_OK);
     CHECK(is_all(r.base, r.size, 5));
@@ -598,7 +599,7 @@ TEST(prefault_makes_pages_resident)
     CHECK(xvm_commit(&r, 0, r.size) == XVM_OK);
     *at(&r, page) = 5;
     CHECK(xvm_prefault(&r, 1, r.size - 2) == XVM_OK);
-    CHECK_EQUAL(usage_of(&r).resident, r.size);
+    CHECK(!residency_is_known() || usage_of(&r).resident == r.size);
     CHECK(*at(&r, page) == 5 && is_all(at(&r, 2 * page), 62 * page, 0));
     CHECK(xvm_protect(&r, page, page, XVM_READ) == XVM_OK);
     CHECK(xvm_prefault(&r, 0, r.size) == XVM_E_PERMISSION);
@@ -611,8 +612,8 @@ TEST(residency_follows_use)
 {
     xvm_region r = reserve_pages(32);
 
-    if (memory_is_fake())
-        SKIP("all committed memory of the fake is resident");
+    if (!residency_is_known())
+        SKIP("all memory of the fake is resident, and qemu does not tell");
     CHECK(xvm_commit(&r, 0, r.size) == XVM_OK);
     CHECK_EQUAL(usage_of(&r).resident, 0);
     memset(at(&r, 4 * page), 1, 8 * page);
@@ -809,16 +810,23 @@ TEST(a_region_keeps_its_page_size)
     CHECK(xvm_protect(&large, 0, p, XVM_READ) == XVM_E_INVALID);
     CHECK(!faults_on_write(at(&large, 4 * p - 1)) && faults_on_read(at(&large, 4 * p)));
     CHECK(xvm_release(&large) == XVM_OK && xvm_release(&small) == XVM_OK);
-    CHECK(xvm_test_page_size(0, 0) == XVM_OK);
+    CHECK(xvm_test_page_size(p, g) == XVM_OK);
 }
 
 TEST(a_page_size_that_cannot_be_is_invalid)
 {
-    size_t p = xvm_page_size(), g = xvm_allocation_granularity();
-    size_t broken[][2] = {{p / 2, 0},     {3 * p, 0},           {p, g / 2}, {p, 3 * g},
-                          {8 * g, 4 * g}, {(size_t)1 << 19, 0}, {1, 1}};
+    size_t before = xvm_page_size(), granularity = xvm_allocation_granularity(), p, g;
 
-    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
-        CHECK_EQUAL(xvm_test_page_size(broken[i][0], broken[i][1]), XVM_E_INVALID);
+    CHECK(xvm_test_page_size(0, 0) == XVM_OK); /* the real ones */
+    p = xvm_page_size();
+    g = xvm_allocation_granularity();
+    {
+        size_t broken[][2] = {{p / 2, 0},     {3 * p, 0},           {p, g / 2}, {p, 3 * g},
+                              {8 * g, 4 * g}, {(size_t)1 << 19, 0}, {1, 1}};
+
+        for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+            CHECK_EQUAL(xvm_test_page_size(broken[i][0], broken[i][1]), XVM_E_INVALID);
+    }
     CHECK(xvm_page_size() == p && xvm_allocation_granularity() == g);
+    CHECK(xvm_test_page_size(before, granularity) == XVM_OK);
 }

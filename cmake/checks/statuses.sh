@@ -1,6 +1,7 @@
 #!/bin/sh
 # docs/statuses.md says what status.h says. Run in the top folder; --write makes it anew.
 set -eu
+# shellcheck disable=SC2016 # the backquotes are Markdown's
 table() {
     printf '# Statuses\n\nMade from `XVM_STATUS_MAP` in include/xvm/status.h by `cmake/checks/statuses.sh --write`.\n\n'
     printf '| status | value | meaning |\n|---|---|---|\n'

@@ -1,6 +1,8 @@
-/* walk.c - the files below a path by opendir, readdir and lstat. One buffer holds the path, and grows and shrinks:
+/* walk.c - the files below a path by opendir, readdir and lstat. One buffer holds the path, and
+ * grows and shrinks:
  *
- *     "/usr/include" -> "/usr/include/sys" -> "/usr/include/sys/mman.h" -> "/usr/include/sys" -> ...
+ *     "/usr/include" -> "/usr/include/sys" -> "/usr/include/sys/mman.h" -> "/usr/include/sys" ->
+ *     ...
  */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>

@@ -1,8 +1,10 @@
-/* walk.c - the files below a path by FindFirstFileW. One buffer holds the path, and grows and shrinks:
+/* walk.c - the files below a path by FindFirstFileW. One buffer holds the path, and grows and
+ * shrinks:
  *
  *     "\\?\C:\src" -> "\\?\C:\src\lib" -> "\\?\C:\src\lib\main.c" -> "\\?\C:\src\lib" -> ...
  *
- * The prefix "\\?\" lifts the limit of 260 characters; it takes full paths only, and nobody is shown it.
+ * The prefix "\\?\" lifts the limit of 260 characters; it takes full paths only, and nobody is
+ * shown it.
  */
 #include <errno.h>
 #include <stdio.h>

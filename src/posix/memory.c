@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "call.h"
 #include "pages.h"
@@ -24,7 +25,11 @@
 /* Numbers of the Linux interface that headers of 6.1 and musl lack; elsewhere the call answers
  * EINVAL. */
 enum { GUARD_INSTALL = 102, GUARD_REMOVE = 103, POPULATE_WRITE = 23, DONTNEED_LOCKED = 24 };
-enum { PREFAULT_STEP = 2 << 20, RESIDENT_STEP = 512, HOLE_TRIES = 64 };
+enum { PREFAULT_STEP = 2 << 20, HOLE_TRIES = 64 };
+
+/* mincore answers a byte for each page, emulators one for each page of the machine below, of 4 KiB
+ * or more. */
+enum { RESIDENT_BYTES = 512, RESIDENT_STEP = RESIDENT_BYTES << 12 };
 
 #ifndef MAP_FIXED_NOREPLACE /* then the address is a hint, and the result is compared anyway */
 #define MAP_FIXED_NOREPLACE 0
@@ -152,17 +157,38 @@ static int drop(void *address, size_t size)
                           locked == 0 ? MADV_DONTNEED : DONTNEED_LOCKED);
 }
 
-/* At the mapping limit mmap is refused whatever it would do. Closing whole mappings needs no new
- * one; light guards close a part of one. The kernel keeps the charge until the range is mapped
- * anew. */
+/* Does a touch fault? The kernel tells when it is to read a byte from there. */
+static bool is_closed(const int channel[2], const void *address)
+{
+    return write(channel[1], address, 1) < 0 && errno == EFAULT;
+}
+
+/* Light guards: no mapping more, and the bytes go. They are refused on locked pages. Emulators accept
+ * the advice and do nothing, so the result is looked at; without the means to look nothing is done. */
+static int guard_pages(void *address, size_t size)
+{
+    int channel[2], code = pipe(channel) == 0 ? 0 : errno;
+
+    if (code != 0)
+        return code;
+    (void)xvm_os_munlock(XVM_OS_DECOMMIT, address, size);
+    code = xvm_os_madvise(XVM_OS_DECOMMIT, address, size, GUARD_INSTALL);
+    if (code == 0 && !is_closed(channel, address))
+        code = ENOSYS;
+    (void)close(channel[0]);
+    (void)close(channel[1]);
+    return code;
+}
+
+/* At the mapping limit mmap is refused whatever it would do. Closing whole mappings needs no new one;
+ * guards close a part of one. The kernel keeps the charge until the range is mapped anew. */
 static int close_pages(void *address, size_t size, unsigned char *renew)
 {
     int code = xvm_os_mprotect(XVM_OS_DECOMMIT, address, size, PROT_NONE);
 
     if (code == 0)
         return drop(address, size);
-    (void)xvm_os_munlock(XVM_OS_DECOMMIT, address, size); /* guards are refused on locked pages */
-    if (xvm_os_madvise(XVM_OS_DECOMMIT, address, size, GUARD_INSTALL) != 0)
+    if (guard_pages(address, size) != 0)
         return code;
     *renew = 1;
     return 0;
@@ -267,12 +293,28 @@ static int populate(unsigned char *address, size_t size)
     return code;
 }
 
+/* How many pages of at most RESIDENT_STEP bytes are in memory; 0 when the system does not say. */
+static size_t count_resident(const void *address, size_t size)
+{
+    size_t pages = size / xvm_os_get_facts().page_size, resident = 0;
+    unsigned char vector[RESIDENT_BYTES];
+
+    if (xvm_os_mincore(address, size, vector) != 0)
+        return 0;
+    for (size_t i = 0; i < pages; i++)
+        resident += vector[i] & 1;
+    return resident;
+}
+
+/* Kernels before 5.14 refuse the advice, and emulators accept it and do nothing: then pages are
+ * touched. */
 xvm_os_answer xvm_os_prefault(void *address, size_t size)
 {
+    size_t page = xvm_os_get_facts().page_size;
     int saved = errno;
     int code = populate(address, size);
 
-    if (code == EINVAL || code == ENOSYS) { /* older than 5.14, or an emulator */
+    if (code == EINVAL || code == ENOSYS || (code == 0 && count_resident(address, page) == 0)) {
         touch(address, size);
         code = 0;
     }
@@ -283,16 +325,12 @@ xvm_os_answer xvm_os_prefault(void *address, size_t size)
 
 size_t xvm_os_resident(const void *address, size_t size)
 {
-    unsigned char vector[RESIDENT_STEP];
     size_t page = xvm_os_get_facts().page_size, resident = 0;
     int saved = errno;
 
     for (size_t at = 0, step; at < size; at += step) {
-        step = size - at < RESIDENT_STEP * page ? size - at : RESIDENT_STEP * page;
-        if (xvm_os_mincore((const unsigned char *)address + at, step, vector) != 0)
-            continue;
-        for (size_t i = 0; i < step / page; i++)
-            resident += (vector[i] & 1) != 0 ? page : 0;
+        step = size - at < RESIDENT_STEP ? size - at : RESIDENT_STEP;
+        resident += page * count_resident((const unsigned char *)address + at, step);
     }
     errno = saved;
     return resident;

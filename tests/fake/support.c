@@ -72,6 +72,14 @@ size_t resident_memory(void)
     return now.charge;
 }
 
+size_t locked_memory(void)
+{
+    holdings now;
+
+    look_at_process(&now);
+    return now.locked;
+}
+
 void pretend_page_size(size_t page, size_t granularity)
 {
     fake_page_size = page;
@@ -81,6 +89,16 @@ void pretend_page_size(size_t page, size_t granularity)
 bool memory_is_fake(void)
 {
     return true;
+}
+
+int shown_truth(void)
+{
+    return ~0;
+}
+
+bool residency_is_known(void)
+{
+    return false; /* all committed memory of the fake is resident */
 }
 
 bool memory_is_emulated(void)

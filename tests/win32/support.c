@@ -144,7 +144,11 @@ size_t resident_memory(void)
     return counters.working_set;
 }
 
-/* Locked bytes cannot be asked for on Windows. */
+size_t locked_memory(void)
+{
+    return 0;
+}
+
 void look_at_process(holdings *out)
 {
     MEMORY_BASIC_INFORMATION found;
@@ -175,6 +179,16 @@ void pretend_page_size(size_t page, size_t granularity)
 bool memory_is_fake(void)
 {
     return false;
+}
+
+int shown_truth(void)
+{
+    return ~0;
+}
+
+bool residency_is_known(void)
+{
+    return true;
 }
 
 /* Wine says so in its ntdll. */
