@@ -1,7 +1,6 @@
 /* region.c - what xvm adds to each system call: both in one run, alternating, as a ratio.
  *
- *     round:  | bare x calls | xvm x calls | bare | xvm | ...      a ratio for each round, their
- *     median counts
+ *     | bare x calls | xvm x calls | bare | xvm | ...     a ratio for each round; their median counts
  *
  *   1  Both sides do the same to ranges of the same size and in the same state.
  *   2  Times are per call; a round is long enough for the clock, short enough for a shared machine.

@@ -1,8 +1,7 @@
 /* pagemap.c - one state for each page, in three levels. The picture and the rules are in pagemap.h.
  *
- *     book: | level 2 | present | level 1 | ... | level 0: part of entry 0 | part of entry 1 | ...
- *     |
- *           | head: whole pages ---------------- | whole pages each ------------------------------|
+ *     | level 2 | present | level 1 | ... | level 0: part of entry 0 | part of entry 1 | ... |
+ *     | head: whole pages --------------- | whole pages each ------------------------------- |
  *
  * States are lanes of a word, counted from the lowest bit, so that the byte order of the machine
  * does not matter; words are read and written whole, so that a reader without the lock never sees

@@ -5,12 +5,9 @@
  * reserved, that one number says all. With anything else simple becomes XVM_OS_IN_BOOK, and the
  * states are in the book:
  *
- *     level 2   one state for 512 x 512 pages      | R | * | R |            R  all below are
- *               reserved
- *     level 1   one state for 512 pages                | R | * | W |        *  MIXED: look one
- *               level down
- *     level 0   one state for a page                       | W W R W |      W  committed,
- *               read-write
+ *     level 2   one for 512 x 512 pages   | R | * | R |          R  all below are reserved
+ *     level 1   one for 512 pages             | R | * | W |      *  MIXED: look one level down
+ *     level 0   one for a page                    | W W R W |    W  committed, read-write
  *
  * Rules, which xvm_os_pagemap_check tests:
  *   1  A state is 0 (reserved), or a protection from 1 to 5 with or without XVM_OS_STATE_LOCKED.

@@ -1,8 +1,7 @@
 /* region.c - check the range, look up what its pages are, ask the system, note the result.
  *
  *     reservation  | unused | pages of the region | gap | book: states of the pages | gap |
- *                  os_base  base                        level[2]                    os_base +
- *                           os_size
+ *                  os_base  base                        level[2]      os_base + os_size -->
  *
  * The gaps are never committed: a page keeps an overrun out of the book, another keeps the mappings
  * of two regions apart. At an exact address there is room for nothing more, so the book gets its

@@ -1,11 +1,8 @@
 /* memory.c - regions by mmap, mprotect, madvise and mlock.
  *
- *     reserve    mmap(PROT_NONE)                     free; no MAP_NORESERVE, or commit would not be
- *                charged
- *     commit     mprotect(READ|WRITE)                charged now; never mmap(MAP_FIXED), which can
- *                lose the range
- *     decommit   mmap(MAP_FIXED, PROT_NONE)          the only call that returns the charge of
- *                touched pages
+ *     reserve    mmap(PROT_NONE)              free; MAP_NORESERVE would leave commits uncharged
+ *     commit     mprotect(READ|WRITE)         charged now; mmap(MAP_FIXED) could lose the range
+ *     decommit   mmap(MAP_FIXED, PROT_NONE)   the only call that returns the charge of touched pages
  *     discard    madvise(DONTNEED), madvise(FREE)
  *     lock       mlock; on failure munlock, because a refused mlock leaves pages marked
  *     prefault   madvise(POPULATE_WRITE)

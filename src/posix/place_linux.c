@@ -1,9 +1,7 @@
-/* place_linux.c - the process's map as Linux shows it: holes, the number of mappings, and names in
- * it.
+/* place_linux.c - the process's map as Linux shows it: holes, the number of mappings, and names.
  *
- * /proc/self/maps is read without a heap.
- * A line begins with "start-end rwx"; no more of it is used. The file is read in one buffer on the
- * stack, so lines may arrive in pieces.
+ * A line of /proc/self/maps begins with "start-end rwx"; no more of it is used. The file is read
+ * through one buffer on the stack, without a heap, so lines may arrive in pieces.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,13 +1,9 @@
 /* memory.c - regions by VirtualAlloc and its family.
  *
- *     reserve    VirtualAlloc(MEM_RESERVE)     64 KiB granularity; the true base is kept for the
- *                release
- *     commit     VirtualAlloc(MEM_COMMIT)      only over reserved pages: over committed ones it
- *                changes protection
- *     decommit   VirtualFree(MEM_DECOMMIT)     never with size 0, which would mean the whole
- *                reservation
- *     discard    MEM_RESET, then VirtualUnlock of pages that are not locked, which drops them from
- *                memory
+ *     reserve    VirtualAlloc(MEM_RESERVE)    64 KiB granularity; release wants the true base
+ *     commit     VirtualAlloc(MEM_COMMIT)     of reserved pages only: others get a new protection
+ *     decommit   VirtualFree(MEM_DECOMMIT)    never with size 0, which means the whole reservation
+ *     discard    MEM_RESET, VirtualUnlock     which drops pages that are not locked from memory
  *     lock       VirtualLock; the working set grows when the quota refuses
  *     prefault   a write of nothing to each page
  */
