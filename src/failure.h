@@ -1,13 +1,33 @@
-/* failure.h - how a public call answers, so that the thread remembers its last failure. */
+/* failure.h - how a public call answers, so that the thread remembers its last failure and can
+ * explain it. */
 #ifndef XVM_SRC_FAILURE_H
 #define XVM_SRC_FAILURE_H
 
 #include "os.h"
 
-/* The status of an answer; remembered when it is a failure. */
+/* What a call was about. Zero where it does not matter. */
+typedef struct xvm_os_site {
+    const char *call; /* the public call without its prefix: "commit"; static */
+    xvm_os_operation operation;
+    const xvm_region *region;
+    uint64_t size;
+    const void *address;
+} xvm_os_site;
+
+/* The status of an answer; remembered, with what the site says and why, when it is a failure. */
+xvm_status xvm_os_fail_at(const xvm_os_site *site, xvm_os_answer answer);
+
+/* The same without a site. */
 xvm_status xvm_os_fail(xvm_os_answer answer);
 
 /* The same for a failure that the system was not asked about. */
 xvm_status xvm_os_fail_with(xvm_status status);
+
+/* A refusal by a budget, noted where it happens: xvm_os_fail_at leaves its numbers alone. */
+void xvm_os_note_budget(const char *budget, uint64_t limit, uint64_t used);
+
+/* Finds out which limit refused: cause, limit and used, from the rest of the record and from what the
+ * limits are now (src/explain.c). */
+void xvm_os_find_cause(xvm_os_failure *failure);
 
 #endif

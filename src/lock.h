@@ -6,6 +6,7 @@
 #ifndef XVM_SRC_LOCK_H
 #define XVM_SRC_LOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "os.h"
@@ -15,6 +16,11 @@
 #define STORE(word, value) __atomic_store_n((word), (value), __ATOMIC_RELAXED)
 #define STORE_RELEASE(word, value) __atomic_store_n((word), (value), __ATOMIC_RELEASE)
 #define ATOMIC_ADD(word, value) __atomic_add_fetch((word), (value), __ATOMIC_RELAXED)
+#define ATOMIC_SUB(word, value) __atomic_sub_fetch((word), (value), __ATOMIC_RELAXED)
+/* *word = value if it is *expected; otherwise that is what it was, and the answer is false. */
+#define COMPARE_SWAP(word, expected, value)                                                        \
+    __atomic_compare_exchange_n((word), (expected), (value), false, __ATOMIC_RELAXED,              \
+                                __ATOMIC_RELAXED)
 #define SWAP_ACQUIRE(word, value) __atomic_exchange_n((word), (value), __ATOMIC_ACQUIRE)
 
 /* Takes a lock that is held for tens of instructions, never across a system call. A holder that was

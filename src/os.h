@@ -28,6 +28,8 @@ typedef enum xvm_os_operation {
     XVM_OS_LOCK,
     XVM_OS_UNLOCK,
     XVM_OS_PREFAULT,
+    XVM_OS_GUARD,
+    XVM_OS_ADVISE,
     XVM_OS_ATTACH,
     XVM_OS_BOOKKEEPING,
     XVM_OS_QUERY,
@@ -44,10 +46,24 @@ typedef struct xvm_os_answer {
 typedef struct xvm_os_facts {
     size_t page_size, granularity; /* powers of two */
     size_t large_unit; /* reservations of this size and more had better be multiples of it; 0: no */
-    int discard_zeroes; /* xvm_os_discard of XVM_DISCARD_ZERO leaves zeros, not old bytes */
+    int discard_zeroes;  /* xvm_os_discard of XVM_DISCARD_ZERO leaves zeros, not old bytes */
+    int counts_mappings; /* separate runs of committed pages use up mappings */
 } xvm_os_facts;
 
 xvm_os_facts xvm_os_get_facts(void);
+
+/* Does xvm_os_guard work? Tried once, and remembered. */
+int xvm_os_has_light_guards(void);
+
+/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS. */
+void xvm_os_get_system(xvm_system_info *out);
+
+/* All of *out but headroom. */
+xvm_os_answer xvm_os_get_limits(xvm_limits *out);
+
+/* What the ancestor with the least room left allows, and what of it is in use and cannot be dropped.
+ * 0: there is no limit, or the system does not tell; then neither is set. */
+int xvm_os_container(uint64_t *limit, uint64_t *used);
 
 /* --- reservations ----------------------------------------------------------------------------- */
 
@@ -56,6 +72,9 @@ typedef struct xvm_os_request {
     const void *address;    /* exactly here; aligned; NULL = anywhere */
     uintptr_t below;        /* address + size must not exceed it; 0 = anywhere */
     int aside;              /* far from where a program would ask for exact addresses */
+    int sparse;             /* never charged by the system, where it can leave that out */
+    int pinned;             /* of explicit huge pages: all committed, read-write, resident */
+    unsigned node;          /* 1-based; 0 = any */
 } xvm_os_request;
 
 typedef struct xvm_os_place {
@@ -98,24 +117,108 @@ xvm_os_answer xvm_os_unlock(void *address, size_t size);
 /* Committed, writable pages. */
 xvm_os_answer xvm_os_prefault(void *address, size_t size);
 
-/* Applies the policies of a region (fork, dump, name) to a part of it, and makes committed pages of
- * it that a decommit had closed in another way accessible again. Where a system has no such policy
- * it is done. */
-xvm_os_answer xvm_os_attach(void *address, size_t size, xvm_fork fork, xvm_dump dump,
-                            const char *name);
+/* What holds for all pages of a region. */
+typedef struct xvm_os_policy {
+    xvm_fork fork;
+    xvm_dump dump;
+    xvm_huge huge; /* default, never or transparent */
+    unsigned node; /* 1-based; 0 = any */
+    const char *name;
+} xvm_os_policy;
 
-/* How many bytes of committed pages are in memory. */
+/* Applies the policies of a region to a part of it, and makes committed pages of it that a decommit
+ * had closed in another way accessible again. Where a system has no such policy it is done, but for
+ * a node that there is not. */
+xvm_os_answer xvm_os_attach(void *address, size_t size, const xvm_os_policy *policy);
+
+/* Light guards, where xvm_os_has_light_guards: readable and writable, unlocked pages fault from now
+ * on, and their memory is returned; the system goes on knowing them as what they were. On failure
+ * some may have become guards, or zero. */
+xvm_os_answer xvm_os_guard(xvm_os_operation why, void *address, size_t size);
+/* Pages under light guards are as they were, zero. All or nothing. */
+xvm_os_answer xvm_os_unguard(xvm_os_operation why, void *address, size_t size);
+
+/* Committed pages; those to come, and those to go, are not locked. */
+xvm_os_answer xvm_os_advise(void *address, size_t size, xvm_advice advice);
+
+typedef struct xvm_os_piece {
+    void *address;
+    size_t size;
+} xvm_os_piece;
+
+/* Committed, unlocked pages lose their contents, as by xvm_os_discard of each piece. */
+enum { XVM_OS_PIECES = 256 };
+xvm_os_answer xvm_os_discard_pieces(const xvm_os_piece *pieces, size_t count,
+                                    xvm_discard_mode mode);
+
+/* What was written there is what the processor runs. */
+void xvm_os_flush_code(void *address, size_t size);
+
+/* How many bytes of committed pages are in memory, and how many of them in huge pages: 0 where the
+ * system does not tell. */
 size_t xvm_os_resident(const void *address, size_t size);
+size_t xvm_os_huge(const void *address, size_t size);
+
+/* --- the map of the process ------------------------------------------------------------------- */
+
+/* What the system knows of equal pages in a row; free ones, too. */
+typedef struct xvm_os_mapping {
+    uintptr_t base;
+    size_t size;
+    xvm_state state; /* never XVM_GUARD, which no map shows */
+    xvm_protection protection;
+} xvm_os_mapping;
+
+/* The run of equal pages around an address. The answer is XVM_E_INVALID beyond the addresses that a
+ * process can have. */
+xvm_os_answer xvm_os_find_mapping(const void *address, xvm_os_mapping *out);
+
+/* Every mapping from low to high, free ones left out; visit ends it by an answer that is not 0. */
+xvm_os_answer xvm_os_walk_mappings(int (*visit)(const xvm_os_mapping *mapping, void *context),
+                                   void *context);
 
 /* --- threads ---------------------------------------------------------------------------------- */
+
+/* What refused. */
+typedef enum xvm_os_cause {
+    XVM_OS_CAUSE_UNKNOWN = 0, /* the status says all that is known */
+    XVM_OS_CAUSE_ADDRESS_SPACE_LIMIT,
+    XVM_OS_CAUSE_DATA_LIMIT,
+    XVM_OS_CAUSE_LARGER_THAN_MEMORY,
+    XVM_OS_CAUSE_COMMIT_LIMIT,
+    XVM_OS_CAUSE_CONTAINER,
+    XVM_OS_CAUSE_BUDGET,
+    XVM_OS_CAUSE_LOCK_LIMIT,
+    XVM_OS_CAUSE_LOCK_FORBIDDEN, /* a limit of 0 */
+    XVM_OS_CAUSE_LOCKED_FUTURE,  /* mlockall(MCL_FUTURE) */
+    XVM_OS_CAUSE_MAPPINGS,
+    XVM_OS_CAUSE_ADDRESS_BITS,
+    XVM_OS_CAUSE_NO_HOLE,
+    XVM_OS_CAUSE_TAKEN,
+    XVM_OS_CAUSE_HUGE_POOL,
+    XVM_OS_CAUSE_HUGE_PRIVILEGE,
+    XVM_OS_CAUSE_EXECUTE_POLICY
+} xvm_os_cause;
 
 /* This thread's last failure; never NULL. */
 typedef struct xvm_os_failure {
     xvm_status status;
     int code;
+    xvm_os_operation operation;
+    const char *call;     /* the public call, without its prefix: "commit"; static; NULL: unknown */
+    const char *region;   /* name of the region; static; NULL: it has none */
+    const char *budget;   /* name of the budget that refused; static */
+    uint64_t size;        /* bytes asked for */
+    const void *address;  /* asked for; NULL: none */
+    xvm_os_cause cause;   /* what follows is known if this is */
+    uint64_t limit, used; /* of the cause, in bytes or mappings, at that moment */
+    unsigned pressing;    /* this thread is in a pressure callback; no failure changes it */
 } xvm_os_failure;
 
 xvm_os_failure *xvm_os_thread_failure(void);
+
+/* Asleep. */
+void xvm_os_sleep(unsigned milliseconds);
 
 /* Waits a little, longer with each round: first for another processor, then for the scheduler, then
  * asleep. */

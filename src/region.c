@@ -333,7 +333,7 @@ static bool measure(size_t size, bool exact, size_t page, layout *out)
  * there. */
 static xvm_os_answer reserve_book(xvm_region *region, size_t size)
 {
-    xvm_os_request request = {size, xvm_allocation_granularity(), NULL, 0, 1};
+    xvm_os_request request = {.size = size, .alignment = xvm_allocation_granularity(), .aside = 1};
     xvm_os_place place;
     xvm_os_answer answer = xvm_os_reserve(&request, &place);
 
@@ -351,7 +351,7 @@ static xvm_os_answer reserve_size(xvm_region *region, size_t size, size_t alignm
 {
     bool exact = o->address != NULL;
     size_t page = xvm_page_size();
-    xvm_os_request request = {0, alignment, o->address, o->below, 0};
+    xvm_os_request request = {.alignment = alignment, .address = o->address, .below = o->below};
     xvm_os_place place;
     xvm_os_answer answer;
     void *book;
@@ -399,8 +399,10 @@ static bool has_policies(const xvm_region *region)
 
 static xvm_os_answer attach(const xvm_region *region, size_t from, size_t to)
 {
-    return xvm_os_attach(address_of(region, from), size_of(region, from, to),
-                         (xvm_fork)region->own.fork, (xvm_dump)region->own.dump, region->own.name);
+    xvm_os_policy policy = {(xvm_fork)region->own.fork, (xvm_dump)region->own.dump,
+                            (xvm_huge)region->own.huge, region->own.node, region->own.name};
+
+    return xvm_os_attach(address_of(region, from), size_of(region, from, to), &policy);
 }
 
 /* A policy that cannot be set now is set by each commit; one that the system does not have is

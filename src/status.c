@@ -35,18 +35,43 @@ int xvm_system_error(void)
     return xvm_os_thread_failure()->code;
 }
 
+xvm_status xvm_os_fail_at(const xvm_os_site *site, xvm_os_answer answer)
+{
+    xvm_os_failure *last;
+
+    if (answer.status == XVM_OK)
+        return XVM_OK;
+    last = xvm_os_thread_failure();
+    last->status = answer.status;
+    last->code = answer.code;
+    last->call = site->call;
+    last->operation = site->operation;
+    last->region = site->region != NULL ? site->region->own.name : NULL;
+    last->size = site->size;
+    last->address = site->address;
+    if (answer.status != XVM_E_BUDGET)
+        xvm_os_find_cause(last);
+    return answer.status;
+}
+
 xvm_status xvm_os_fail(xvm_os_answer answer)
 {
-    if (answer.status != XVM_OK) {
-        xvm_os_failure *last = xvm_os_thread_failure();
+    static const xvm_os_site nowhere;
 
-        last->status = answer.status;
-        last->code = answer.code;
-    }
-    return answer.status;
+    return xvm_os_fail_at(&nowhere, answer);
 }
 
 xvm_status xvm_os_fail_with(xvm_status status)
 {
     return xvm_os_fail((xvm_os_answer){status, 0});
+}
+
+void xvm_os_note_budget(const char *budget, uint64_t limit, uint64_t used)
+{
+    xvm_os_failure *last = xvm_os_thread_failure();
+
+    last->cause = XVM_OS_CAUSE_BUDGET;
+    last->budget = budget;
+    last->limit = limit;
+    last->used = used;
 }

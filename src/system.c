@@ -37,3 +37,13 @@ xvm_status xvm_test_page_size(size_t page, size_t granularity)
     STORE(&pretended_granularity, granularity);
     return XVM_OK;
 }
+
+const xvm_system_info *xvm_system(void)
+{
+    static xvm_system_info info;
+
+    info.page_size = xvm_os_get_facts().page_size;
+    info.allocation_granularity = xvm_os_get_facts().granularity;
+    xvm_os_get_system(&info);
+    return &info;
+}

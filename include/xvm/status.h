@@ -79,6 +79,21 @@ XVM_API xvm_status xvm_last_status(void);
  */
 XVM_API int xvm_system_error(void);
 
+/* The last failure of this thread in one sentence: the operation, its size, the region, the limit
+ * that refused with its value and its use, and the knob that raises it. For example
+ * "commit of 64 MiB in region 'entities' refused: RLIMIT_DATA is 512 MiB, 480 MiB in use; raise it
+ * with ulimit -d".
+ *
+ * text,capacity  where to put it; always ends with a zero byte, cut where it does not fit; may be
+ *                NULL, 0
+ * result         the length of the whole sentence without its zero byte; "no call of this thread
+ *                has failed" when that is so. Limits and their use are those of the moment of the
+ *                failure
+ * threads        any; each thread has its own
+ * since          0.2
+ */
+XVM_API size_t xvm_explain(char *text, size_t capacity);
+
 #ifdef __cplusplus
 }
 #endif

@@ -13,9 +13,10 @@
 
 /* The version has this one home; CMake reads it from here. */
 #define XVM_VERSION_MAJOR 0
-#define XVM_VERSION_MINOR 1
+#define XVM_VERSION_MINOR 2
 #define XVM_VERSION_PATCH 0
 
+#include "xvm/budget.h"
 #include "xvm/region.h"
 #include "xvm/status.h"
 #include "xvm/system.h"

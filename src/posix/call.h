@@ -17,6 +17,19 @@
 #ifndef MAP_ANONYMOUS
 #define MAP_ANONYMOUS MAP_ANON
 #endif
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+#ifdef MAP_POPULATE
+#define XVM_OS_MAP_POPULATE MAP_POPULATE
+#else
+#define XVM_OS_MAP_POPULATE 0
+#endif
+#ifdef MAP_HUGETLB
+#define XVM_OS_MAP_HUGE MAP_HUGETLB
+#else
+#define XVM_OS_MAP_HUGE 0
+#endif
 
 /* Tells the watch of a call, made or refused; errno is then the code, or untouched when that is
  * 0. */
@@ -116,8 +129,6 @@ static inline int xvm_os_mincore(const void *address, size_t size, unsigned char
     return told(XVM_OS_QUERY, "mincore", address, size,
                 mincore(at, size, (void *)vector) == 0 ? 0 : errno);
 }
-
-int xvm_os_name_range(void *address, size_t size, const char *name);
 
 /* What an errno of a call made for an operation means; it is not 0. */
 xvm_os_answer xvm_os_classify(xvm_os_operation why, int code);

@@ -30,6 +30,7 @@ static xvm_status no_memory(xvm_os_operation why)
     case XVM_OS_DECOMMIT:
     case XVM_OS_UNLOCK:
     case XVM_OS_ATTACH:
+    case XVM_OS_GUARD:
         return XVM_E_MAP_LIMIT;
     default:
         return XVM_E_COMMIT_LIMIT;
@@ -41,6 +42,7 @@ static xvm_status status_of(xvm_os_operation why, int code)
     switch (code) {
     case ENOMEM:
         return at_mapping_limit() ? XVM_E_MAP_LIMIT : no_memory(why);
+    case EBUSY:  /* madvise(COLLAPSE): no page to be had */
     case EAGAIN: /* mmap: MCL_FUTURE and over the limit; madvise: a split was refused */
         return why == XVM_OS_RESERVE ? XVM_E_LOCK_LIMIT : no_memory(why);
     case EEXIST:
@@ -51,7 +53,7 @@ static xvm_status status_of(xvm_os_operation why, int code)
         return XVM_E_PERMISSION;
     case EINVAL:
     case ENOSYS:
-        return why == XVM_OS_ATTACH ? XVM_E_UNSUPPORTED : XVM_E_SYSTEM;
+        return why == XVM_OS_ATTACH || why == XVM_OS_ADVISE ? XVM_E_UNSUPPORTED : XVM_E_SYSTEM;
     default:
         return XVM_E_SYSTEM;
     }

@@ -19,6 +19,14 @@ xvm_os_facts xvm_os_get_facts(void)
         page = (size_t)sysconf(_SC_PAGESIZE);
         __atomic_store_n(&page_size, page, __ATOMIC_RELAXED);
     }
-    return (xvm_os_facts){
-        .page_size = page, .granularity = page, .large_unit = LARGE_UNIT, .discard_zeroes = 1};
+    return (xvm_os_facts){.page_size = page,
+                          .granularity = page,
+                          .large_unit = LARGE_UNIT,
+                          .discard_zeroes = 1,
+                          .counts_mappings = 1};
+}
+
+void xvm_os_flush_code(void *address, size_t size)
+{
+    __builtin___clear_cache((char *)address, (char *)address + size);
 }

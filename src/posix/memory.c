@@ -21,8 +21,8 @@
 
 /* Numbers of the Linux interface that headers of 6.1 and musl lack; elsewhere the call answers
  * EINVAL. */
-enum { GUARD_INSTALL = 102, GUARD_REMOVE = 103, POPULATE_WRITE = 23, DONTNEED_LOCKED = 24 };
-enum { PREFAULT_STEP = 2 << 20, HOLE_TRIES = 64 };
+enum { POPULATE_WRITE = 23, DONTNEED_LOCKED = 24 };
+enum { PREFAULT_STEP = 256 << 10, LARGE_DECOMMIT = 2 << 20, HOLE_TRIES = 64 };
 
 /* mincore answers a byte for each page, emulators one for each page of the machine below, of 4 KiB
  * or more. */
@@ -40,12 +40,21 @@ static xvm_os_answer keep(void *base, size_t size, xvm_os_place *place)
     return (xvm_os_answer){XVM_OK, 0};
 }
 
+/* What has this flag when it is mapped is never charged, whatever it becomes. */
+static int charge_flag(const xvm_os_request *request)
+{
+    return request->sparse ? MAP_NORESERVE : 0;
+}
+
 /* At this address or nowhere. Kernels before 4.17 and emulators take it for a hint: the result is
  * compared. */
-static xvm_os_answer reserve_at(uintptr_t address, size_t size, xvm_os_place *place)
+static xvm_os_answer reserve_at(uintptr_t address, const xvm_os_request *request,
+                                xvm_os_place *place)
 {
     void *wish = (void *)address, *got = NULL;
-    int code = xvm_os_mmap(XVM_OS_RESERVE, wish, size, PROT_NONE, MAP_FIXED_NOREPLACE, &got);
+    size_t size = request->size;
+    int code = xvm_os_mmap(XVM_OS_RESERVE, wish, size, PROT_NONE,
+                           MAP_FIXED_NOREPLACE | charge_flag(request), &got);
 
     if (code == 0 && got == wish)
         return keep(got, size, place);
@@ -73,15 +82,16 @@ static void trim(xvm_os_place *place, size_t size)
     place->os_size = (size_t)(end - (unsigned char *)place->os_base);
 }
 
-static xvm_os_answer reserve_aligned(size_t size, size_t alignment, xvm_os_place *place)
+static xvm_os_answer reserve_aligned(const xvm_os_request *request, xvm_os_place *place)
 {
-    size_t page = xvm_os_get_facts().page_size, whole = size;
+    size_t page = xvm_os_get_facts().page_size, alignment = request->alignment;
+    size_t size = request->size, whole = size;
     int saved = errno, code;
     void *got = NULL;
 
     if (alignment > page && !add_sizes(size, alignment - page, &whole))
         return (xvm_os_answer){XVM_E_ADDRESS_SPACE, 0};
-    code = xvm_os_mmap(XVM_OS_RESERVE, NULL, whole, PROT_NONE, 0, &got);
+    code = xvm_os_mmap(XVM_OS_RESERVE, NULL, whole, PROT_NONE, charge_flag(request), &got);
     if (code != 0)
         return answered(XVM_OS_RESERVE, code);
     *place = (xvm_os_place){(void *)round_up((uintptr_t)got, alignment), got, whole};
@@ -109,7 +119,7 @@ static xvm_os_answer reserve_in_hole(const xvm_os_request *request, xvm_os_place
 
         if (hole == NULL)
             break;
-        answer = reserve_at((uintptr_t)hole, request->size, place);
+        answer = reserve_at((uintptr_t)hole, request, place);
         if (answer.status != XVM_E_ADDRESS_TAKEN && answer.status != XVM_E_ADDRESS_SPACE)
             break;
     }
@@ -120,17 +130,48 @@ static xvm_os_answer reserve_in_hole(const xvm_os_request *request, xvm_os_place
     return answer;
 }
 
-xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
+static xvm_os_answer find_place(const xvm_os_request *request, xvm_os_place *place)
 {
     uintptr_t address = (uintptr_t)request->address;
 
     if (address != 0 && !is_below(request, address))
         return (xvm_os_answer){XVM_E_ADDRESS_SPACE, 0};
     if (address != 0)
-        return reserve_at(address, request->size, place);
+        return reserve_at(address, request, place);
     if (request->below != 0)
         return reserve_in_hole(request, place);
-    return reserve_aligned(request->size, request->alignment, place);
+    return reserve_aligned(request, place);
+}
+
+/* Huge pages of the pool over a place that is ours. Populated, so that what the pool lacks is an error
+ * here and not a signal later. */
+static xvm_os_answer pin(const xvm_os_request *request, xvm_os_place *place)
+{
+    void *same = NULL;
+    int code = xvm_os_mmap(XVM_OS_RESERVE, place->base, request->size, PROT_READ | PROT_WRITE,
+                           MAP_FIXED | XVM_OS_MAP_HUGE | XVM_OS_MAP_POPULATE, &same);
+
+    if (code == 0)
+        return (xvm_os_answer){XVM_OK, 0};
+    (void)xvm_os_munmap(XVM_OS_RESERVE, place->os_base, place->os_size);
+    if (code == ENOMEM)
+        return (xvm_os_answer){XVM_E_COMMIT_LIMIT, code};
+    return (xvm_os_answer){code == EPERM ? XVM_E_PERMISSION : XVM_E_UNSUPPORTED, code};
+}
+
+/* Sparse pages are never locked by mlockall(MCL_FUTURE): it would make all of them resident. */
+xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
+{
+    xvm_os_answer answer = find_place(request, place);
+    int saved = errno;
+
+    if (answer.status == XVM_OK && request->pinned)
+        return pin(request, place);
+    if (answer.status == XVM_OK && request->sparse) {
+        (void)xvm_os_munlock(XVM_OS_RESERVE, place->os_base, place->os_size);
+        errno = saved;
+    }
+    return answer;
 }
 
 xvm_os_answer xvm_os_release(void *os_base, size_t os_size)
@@ -154,29 +195,6 @@ static int drop(void *address, size_t size)
                           locked == 0 ? MADV_DONTNEED : DONTNEED_LOCKED);
 }
 
-/* Does a touch fault? The kernel tells when it is to read a byte from there. */
-static bool is_closed(const int channel[2], const void *address)
-{
-    return write(channel[1], address, 1) < 0 && errno == EFAULT;
-}
-
-/* Light guards: no mapping more, and the bytes go. They are refused on locked pages. Emulators accept
- * the advice and do nothing, so the result is looked at; without the means to look nothing is done. */
-static int guard_pages(void *address, size_t size)
-{
-    int channel[2], code = pipe(channel) == 0 ? 0 : errno;
-
-    if (code != 0)
-        return code;
-    (void)xvm_os_munlock(XVM_OS_DECOMMIT, address, size);
-    code = xvm_os_madvise(XVM_OS_DECOMMIT, address, size, GUARD_INSTALL);
-    if (code == 0 && !is_closed(channel, address))
-        code = ENOSYS;
-    (void)close(channel[0]);
-    (void)close(channel[1]);
-    return code;
-}
-
 /* At the mapping limit mmap is refused whatever it would do. Closing whole mappings needs no new one;
  * guards close a part of one. The kernel keeps the charge until the range is mapped anew. */
 static int close_pages(void *address, size_t size, unsigned char *renew)
@@ -185,18 +203,25 @@ static int close_pages(void *address, size_t size, unsigned char *renew)
 
     if (code == 0)
         return drop(address, size);
-    if (guard_pages(address, size) != 0)
+    if (!xvm_os_has_light_guards())
+        return code;
+    (void)xvm_os_munlock(XVM_OS_DECOMMIT, address, size); /* guards are refused on locked pages */
+    if (xvm_os_guard(XVM_OS_DECOMMIT, address, size).status != XVM_OK)
         return code;
     *renew = 1;
     return 0;
 }
 
+/* Of a large range the bytes go first: mmap would keep all other threads from committing meanwhile.
+ * Locked ranges refuse that, and wait. */
 xvm_os_answer xvm_os_decommit(void *address, size_t size, unsigned char *renew)
 {
-    int saved = errno;
+    int saved = errno, code;
     void *same = NULL;
-    int code = xvm_os_mmap(XVM_OS_DECOMMIT, address, size, PROT_NONE, MAP_FIXED, &same);
 
+    if (size > LARGE_DECOMMIT)
+        (void)xvm_os_madvise(XVM_OS_DECOMMIT, address, size, MADV_DONTNEED);
+    code = xvm_os_mmap(XVM_OS_DECOMMIT, address, size, PROT_NONE, MAP_FIXED, &same);
     if (code != 0)
         code = close_pages(address, size, renew);
     if (code == 0)
@@ -331,31 +356,4 @@ size_t xvm_os_resident(const void *address, size_t size)
     }
     errno = saved;
     return resident;
-}
-
-/* --- policies --------------------------------------------------------------------------------- */
-
-static int advise(void *address, size_t size, int advice)
-{
-    return xvm_os_madvise(XVM_OS_ATTACH, address, size, advice);
-}
-
-/* Fork and dump policies must hold; a name is for people, on kernels that can. Guards are removed
- * in case a decommit had to install them; a kernel that does not know them (EINVAL) has none. */
-xvm_os_answer xvm_os_attach(void *address, size_t size, xvm_fork fork, xvm_dump dump,
-                            const char *name)
-{
-    int saved = errno;
-    int code = advise(address, size, GUARD_REMOVE);
-
-    code = code == EINVAL ? 0 : code;
-    if (code == 0 && fork != XVM_FORK_COPY)
-        code = advise(address, size, fork == XVM_FORK_NONE ? MADV_DONTFORK : MADV_WIPEONFORK);
-    if (code == 0 && dump == XVM_DUMP_NEVER)
-        code = advise(address, size, MADV_DONTDUMP);
-    if (code == 0 && name != NULL)
-        (void)xvm_os_name_range(address, size, name);
-    if (code == 0)
-        errno = saved;
-    return answered(XVM_OS_ATTACH, code);
 }

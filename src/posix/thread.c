@@ -1,5 +1,6 @@
 /* thread.c - what each thread remembers, and how it waits. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <sched.h>
 #include <time.h>
 
@@ -25,4 +26,12 @@ void xvm_os_pause(unsigned round)
         (void)sched_yield();
     else
         (void)nanosleep(&nap, NULL);
+}
+
+void xvm_os_sleep(unsigned milliseconds)
+{
+    struct timespec left = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
 }

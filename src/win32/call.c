@@ -47,6 +47,21 @@ int xvm_os_virtual_alloc(xvm_os_operation why, void *address, size_t size, DWORD
     return told(why, "VirtualAlloc", at, size, 0, before, 0);
 }
 
+int xvm_os_virtual_alloc_node(void *address, size_t size, DWORD type, unsigned node, void **got)
+{
+    DWORD before = GetLastError();
+    DWORD injected = refused(XVM_OS_RESERVE, "VirtualAllocExNuma", size, ERROR_NOT_ENOUGH_MEMORY);
+    void *at;
+
+    if (injected != 0)
+        return told(XVM_OS_RESERVE, "VirtualAllocExNuma", address, size, injected, before, 1);
+    at = VirtualAllocExNuma(GetCurrentProcess(), address, size, type, PAGE_READWRITE, node);
+    if (at == NULL)
+        return told(XVM_OS_RESERVE, "VirtualAllocExNuma", address, size, failure(), before, 0);
+    *got = at;
+    return told(XVM_OS_RESERVE, "VirtualAllocExNuma", at, size, 0, before, 0);
+}
+
 /* MEM_EXTENDED_PARAMETER and MEM_ADDRESS_REQUIREMENTS as documented, because older headers lack
  * them. */
 typedef struct address_requirements {
@@ -64,19 +79,24 @@ typedef struct extended_parameter {
 
 typedef void *(WINAPI *virtual_alloc2)(HANDLE, void *, SIZE_T, ULONG, ULONG, extended_parameter *,
                                        ULONG);
+typedef BOOL(WINAPI *prefetch)(HANDLE, ULONG_PTR, void *, ULONG);
 
-/* In kernelbase; kernel32 does not pass it on. */
-static virtual_alloc2 find_virtual_alloc2(void)
+/* A function that older systems lack; the caller reads the member of its type. */
+typedef union newer {
+    FARPROC found;
+    virtual_alloc2 virtual_alloc2;
+    prefetch prefetch;
+} newer;
+
+/* In kernelbase; kernel32 does not pass all of it on. */
+static newer find_newer(const char *name)
 {
-    union {
-        FARPROC found;
-        virtual_alloc2 call;
-    } known = {NULL};
+    newer known = {NULL};
     HMODULE module = GetModuleHandleA("kernelbase.dll");
 
     if (module != NULL)
-        known.found = GetProcAddress(module, "VirtualAlloc2");
-    return known.call;
+        known.found = GetProcAddress(module, name);
+    return known;
 }
 
 int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, void **got)
@@ -85,7 +105,7 @@ int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, void **got)
     DWORD injected = refused(XVM_OS_RESERVE, "VirtualAlloc2", size, ERROR_NOT_ENOUGH_MEMORY);
     address_requirements wish = {NULL, NULL, alignment};
     extended_parameter parameter = {1, {0}};
-    virtual_alloc2 call = find_virtual_alloc2();
+    virtual_alloc2 call = find_newer("VirtualAlloc2").virtual_alloc2;
     void *at;
 
     if (injected != 0)
@@ -142,6 +162,24 @@ int xvm_os_virtual_unlock(xvm_os_operation why, void *address, size_t size)
     if (!injected && !VirtualUnlock(address, size))
         code = failure();
     return told(why, "VirtualUnlock", address, size, code, before, injected);
+}
+
+int xvm_os_prefetch(void *address, size_t size)
+{
+    struct {
+        void *address;
+        SIZE_T size;
+    } range = {address, size}; /* WIN32_MEMORY_RANGE_ENTRY */
+    DWORD before = GetLastError();
+    DWORD code = refused(XVM_OS_ADVISE, "PrefetchVirtualMemory", size, ERROR_NOT_ENOUGH_MEMORY);
+    prefetch call = find_newer("PrefetchVirtualMemory").prefetch;
+    int injected = code != 0;
+
+    if (!injected && call == NULL)
+        return ERROR_CALL_NOT_IMPLEMENTED;
+    if (!injected && !call(GetCurrentProcess(), 1, &range, 0))
+        code = failure();
+    return told(XVM_OS_ADVISE, "PrefetchVirtualMemory", address, size, code, before, injected);
 }
 
 /* PSAPI_WORKING_SET_EX_INFORMATION: an address, and flags of which bit 0 says that the page is in

@@ -13,6 +13,8 @@
 /* *got is set on 0 only. */
 int xvm_os_virtual_alloc(xvm_os_operation why, void *address, size_t size, DWORD type,
                          DWORD protection, void **got);
+/* VirtualAllocExNuma; the first node is 0. */
+int xvm_os_virtual_alloc_node(void *address, size_t size, DWORD type, unsigned node, void **got);
 /* VirtualAlloc2 with an alignment; ERROR_CALL_NOT_IMPLEMENTED where the system has none. */
 int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, void **got);
 int xvm_os_virtual_free(xvm_os_operation why, void *address, size_t size, DWORD type);
@@ -22,6 +24,12 @@ int xvm_os_virtual_unlock(xvm_os_operation why, void *address, size_t size);
 /* How many of at most XVM_OS_SAMPLES pages are in memory. */
 enum { XVM_OS_SAMPLES = 64 };
 int xvm_os_query_working_set(const void *address, size_t size, size_t page, size_t *resident);
+
+/* PrefetchVirtualMemory; ERROR_CALL_NOT_IMPLEMENTED where the system has none. */
+int xvm_os_prefetch(void *address, size_t size);
+
+/* NUMA nodes; at least 1. */
+unsigned xvm_os_count_nodes(void);
 
 /* What a GetLastError of a call made for an operation means. */
 xvm_os_answer xvm_os_classify(xvm_os_operation why, int code);

@@ -40,6 +40,8 @@ static xvm_status status_of(xvm_os_operation why, int code)
 {
     if (why == XVM_OS_RESERVE)
         return reserve_status(code);
+    if (code == ERROR_CALL_NOT_IMPLEMENTED)
+        return XVM_E_UNSUPPORTED;
     if (why == XVM_OS_LOCK &&
         (code == ERROR_WORKING_SET_QUOTA || code == ERROR_ACCESS_DENIED || is_no_memory(code)))
         return XVM_E_LOCK_LIMIT;

@@ -19,3 +19,15 @@ xvm_os_facts xvm_os_get_facts(void)
                           .granularity = __atomic_load_n(&granularity, __ATOMIC_RELAXED),
                           .discard_zeroes = 0};
 }
+
+unsigned xvm_os_count_nodes(void)
+{
+    ULONG highest;
+
+    return GetNumaHighestNodeNumber(&highest) ? (unsigned)highest + 1 : 1;
+}
+
+void xvm_os_flush_code(void *address, size_t size)
+{
+    FlushInstructionCache(GetCurrentProcess(), address, size);
+}

@@ -19,11 +19,13 @@ enum { LOCK_SLACK = 16 << 12 /* bytes: what the system keeps of a working set fo
 /* --- reserve and release ---------------------------------------------------------------------- */
 
 /* type: MEM_RESERVE, with MEM_TOP_DOWN or without. address 0 = anywhere. */
-static xvm_os_answer reserve_at(uintptr_t address, size_t size, DWORD type, xvm_os_place *place)
+static xvm_os_answer reserve_at(uintptr_t address, size_t size, DWORD type, unsigned node,
+                                xvm_os_place *place)
 {
     void *got;
-    int code =
-        xvm_os_virtual_alloc(XVM_OS_RESERVE, (void *)address, size, type, PAGE_READWRITE, &got);
+    int code = node == 0 ? xvm_os_virtual_alloc(XVM_OS_RESERVE, (void *)address, size, type,
+                                                PAGE_READWRITE, &got)
+                         : xvm_os_virtual_alloc_node((void *)address, size, type, node - 1, &got);
 
     if (code != 0)
         return xvm_os_classify(XVM_OS_RESERVE, code);
@@ -32,31 +34,32 @@ static xvm_os_answer reserve_at(uintptr_t address, size_t size, DWORD type, xvm_
 }
 
 /* A larger reservation, whose true base is kept: a reservation cannot be trimmed. */
-static xvm_os_answer reserve_larger(size_t size, size_t alignment, xvm_os_place *place)
+static xvm_os_answer reserve_larger(const xvm_os_request *request, xvm_os_place *place)
 {
-    size_t whole;
+    size_t whole, size = request->size, alignment = request->alignment;
     xvm_os_answer answer;
 
     if (!add_sizes(size, alignment - xvm_os_get_facts().granularity, &whole))
         return (xvm_os_answer){XVM_E_ADDRESS_SPACE, 0};
-    answer = reserve_at(0, whole, MEM_RESERVE, place);
+    answer = reserve_at(0, whole, MEM_RESERVE, request->node, place);
     if (answer.status == XVM_OK)
         place->base = (void *)round_up((uintptr_t)place->os_base, alignment);
     return answer;
 }
 
 /* The result is looked at: Wine 8 ignores parts of what VirtualAlloc2 is asked for. */
-static xvm_os_answer reserve_aligned(size_t size, size_t alignment, xvm_os_place *place)
+static xvm_os_answer reserve_aligned(const xvm_os_request *request, xvm_os_place *place)
 {
     void *got;
 
-    if (xvm_os_virtual_alloc_aligned(size, alignment, &got) == 0) {
-        *place = (xvm_os_place){got, got, size};
-        if (is_multiple(got, alignment))
+    if (request->node == 0 &&
+        xvm_os_virtual_alloc_aligned(request->size, request->alignment, &got) == 0) {
+        *place = (xvm_os_place){got, got, request->size};
+        if (is_multiple(got, request->alignment))
             return (xvm_os_answer){XVM_OK, 0};
         (void)xvm_os_virtual_free(XVM_OS_RESERVE, got, 0, MEM_RELEASE);
     }
-    return reserve_larger(size, alignment, place);
+    return reserve_larger(request, place);
 }
 
 static bool is_below(const xvm_os_request *request, uintptr_t address)
@@ -78,7 +81,8 @@ static xvm_os_answer reserve_in_hole(const xvm_os_request *request, xvm_os_place
         start = round_up(at, request->alignment);
         if (found.State == MEM_FREE && start >= at && start < end && request->size <= end - start &&
             is_below(request, start)) {
-            xvm_os_answer answer = reserve_at(start, request->size, MEM_RESERVE, place);
+            xvm_os_answer answer =
+                reserve_at(start, request->size, MEM_RESERVE, request->node, place);
 
             if (answer.status != XVM_E_ADDRESS_TAKEN)
                 return answer;
@@ -88,20 +92,46 @@ static xvm_os_answer reserve_in_hole(const xvm_os_request *request, xvm_os_place
     return (xvm_os_answer){XVM_E_ADDRESS_SPACE, 0};
 }
 
+/* Large pages are reserved and committed by one call. It chooses the address, or is told it exactly:
+ * other wishes are looked at afterwards. */
+static xvm_os_answer reserve_pinned(const xvm_os_request *request, xvm_os_place *place)
+{
+    xvm_os_answer answer =
+        reserve_at((uintptr_t)request->address, request->size,
+                   MEM_RESERVE | MEM_COMMIT | MEM_LARGE_PAGES, request->node, place);
+
+    if (answer.code == ERROR_PRIVILEGE_NOT_HELD)
+        return (xvm_os_answer){XVM_E_PERMISSION, answer.code};
+    if (answer.code == ERROR_INVALID_PARAMETER)
+        return (xvm_os_answer){XVM_E_UNSUPPORTED, answer.code};
+    if (answer.status == XVM_E_ADDRESS_SPACE)
+        answer.status = XVM_E_COMMIT_LIMIT;
+    if (answer.status != XVM_OK)
+        return answer;
+    if (is_multiple(place->base, request->alignment) && is_below(request, (uintptr_t)place->base))
+        return answer;
+    (void)xvm_os_virtual_free(XVM_OS_RESERVE, place->base, 0, MEM_RELEASE);
+    return (xvm_os_answer){XVM_E_ADDRESS_SPACE, 0};
+}
+
 xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
 {
     uintptr_t address = (uintptr_t)request->address;
+    DWORD type = request->aside ? MEM_RESERVE | MEM_TOP_DOWN : MEM_RESERVE;
 
     if (address != 0 && !is_below(request, address))
         return (xvm_os_answer){XVM_E_ADDRESS_SPACE, 0};
+    if (request->node > xvm_os_count_nodes())
+        return (xvm_os_answer){XVM_E_UNSUPPORTED, 0};
+    if (request->pinned)
+        return reserve_pinned(request, place);
     if (address != 0)
-        return reserve_at(address, request->size, MEM_RESERVE, place);
+        return reserve_at(address, request->size, MEM_RESERVE, request->node, place);
     if (request->below != 0)
         return reserve_in_hole(request, place);
     if (request->alignment <= xvm_os_get_facts().granularity)
-        return reserve_at(0, request->size,
-                          request->aside ? MEM_RESERVE | MEM_TOP_DOWN : MEM_RESERVE, place);
-    return reserve_aligned(request->size, request->alignment, place);
+        return reserve_at(0, request->size, type, request->node, place);
+    return reserve_aligned(request, place);
 }
 
 xvm_os_answer xvm_os_release(void *os_base, size_t os_size)
@@ -256,18 +286,4 @@ size_t xvm_os_resident(const void *address, size_t size)
     }
     SetLastError(before);
     return resident;
-}
-
-/* --- policies --------------------------------------------------------------------------------- */
-
-/* Windows has no fork, no per-range dumps and no names for ranges. */
-xvm_os_answer xvm_os_attach(void *address, size_t size, xvm_fork fork, xvm_dump dump,
-                            const char *name)
-{
-    (void)address;
-    (void)size;
-    (void)fork;
-    (void)dump;
-    (void)name;
-    return (xvm_os_answer){XVM_OK, 0};
 }

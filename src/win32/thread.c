@@ -64,3 +64,8 @@ void xvm_os_pause(unsigned round)
     else
         Sleep(1);
 }
+
+void xvm_os_sleep(unsigned milliseconds)
+{
+    Sleep(milliseconds);
+}

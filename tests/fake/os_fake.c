@@ -43,7 +43,9 @@ typedef struct slot {
 } slot;
 
 size_t fake_page_size = 4 << 10, fake_granularity = 64 << 10;
-bool fake_discard_zeroes = true;
+bool fake_discard_zeroes = true, fake_light_guards = true, fake_counts_mappings = true;
+size_t fake_huge_page_size;
+uint64_t fake_container_limit, fake_container_used, fake_slept;
 
 static slot slots[SLOTS];
 static xvm_os_failure failure;
@@ -73,7 +75,7 @@ static slot *slot_of(const void *address)
 fake_page fake_page_at(const void *address)
 {
     slot *s = slot_of(address);
-    fake_page none = {FAKE_FREE, 0, 0};
+    fake_page none = {FAKE_FREE, 0, 0, 0};
 
     return s != NULL ? s->pages[(size_t)((const unsigned char *)address - s->base) / s->page]
                      : none;
@@ -114,7 +116,7 @@ static void show(slot *s, const fake_page *page)
 {
     unsigned char *at = s->base + (size_t)(page - s->pages) * s->page;
 
-    if (page->state == FAKE_COMMITTED && page->protection != XVM_NO_ACCESS)
+    if (page->state == FAKE_COMMITTED && page->protection != XVM_NO_ACCESS && !page->guard)
         __asan_unpoison_memory_region(at, s->page);
     else
         __asan_poison_memory_region(at, s->page);
@@ -133,7 +135,13 @@ static void fill(slot *s, const fake_page *page, int byte)
 
 xvm_os_facts xvm_os_get_facts(void)
 {
-    return (xvm_os_facts){fake_page_size, fake_granularity, 0, fake_discard_zeroes};
+    return (xvm_os_facts){fake_page_size, fake_granularity, 0, fake_discard_zeroes,
+                          fake_counts_mappings};
+}
+
+int xvm_os_has_light_guards(void)
+{
+    return fake_light_guards;
 }
 
 static xvm_os_answer answer(xvm_status status, int code)
@@ -163,7 +171,7 @@ static bool is_free(uintptr_t at, size_t size)
 
 static bool start_slot(slot *s, unsigned char *memory, unsigned char *base, size_t size)
 {
-    fake_page reserved = {FAKE_RESERVED, 0, 0};
+    fake_page reserved = {FAKE_RESERVED, 0, 0, 0};
     size_t count = size / fake_page_size;
 
     s->pages = malloc(count * sizeof *s->pages);
@@ -198,6 +206,8 @@ xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
         return is_free((uintptr_t)request->address, request->size)
                    ? answer(XVM_E_ADDRESS_SPACE, FAKE_NO_MEMORY)
                    : answer(XVM_E_ADDRESS_TAKEN, FAKE_TAKEN);
+    if (request->pinned && fake_huge_page_size == 0)
+        return answer(XVM_E_UNSUPPORTED, FAKE_NO_MEMORY);
     if (request->size > LARGEST || request->alignment > ADDRESSES || request->below != 0)
         return answer(XVM_E_ADDRESS_SPACE, FAKE_NO_MEMORY);
     while (s < slots + SLOTS && s->memory != NULL)
@@ -212,7 +222,7 @@ xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
         return answer(XVM_E_ADDRESS_SPACE, FAKE_NO_MEMORY);
     }
     *place = (xvm_os_place){base, base, request->size};
-    return answer(XVM_OK, 0);
+    return request->pinned ? xvm_os_commit(XVM_OS_RESERVE, base, request->size) : answer(XVM_OK, 0);
 }
 
 xvm_os_answer xvm_os_release(void *os_base, size_t os_size)
@@ -233,7 +243,7 @@ xvm_os_answer xvm_os_release(void *os_base, size_t os_size)
 
 xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size)
 {
-    fake_page open = {FAKE_COMMITTED, XVM_READ_WRITE, 0};
+    fake_page open = {FAKE_COMMITTED, XVM_READ_WRITE, 0, 0};
     xvm_os_answer refusal;
     size_t count;
     slot *s;
@@ -253,7 +263,7 @@ xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size)
 /* Refused: bytes are intact, but half of the pages are closed and unlocked. */
 xvm_os_answer xvm_os_decommit(void *address, size_t size, unsigned char *renew)
 {
-    fake_page reserved = {FAKE_RESERVED, 0, 0};
+    fake_page reserved = {FAKE_RESERVED, 0, 0, 0};
     xvm_os_answer refusal;
     size_t count;
     slot *s;
@@ -283,8 +293,8 @@ xvm_os_answer xvm_os_discard(void *address, size_t size, xvm_discard_mode mode)
     fake_page *pages = pages_of(address, size, &count, &s);
 
     for (size_t i = 0; i < count; i++)
-        demand(pages[i].state == FAKE_COMMITTED && !pages[i].locked,
-               "a page to discard is locked or reserved");
+        demand(pages[i].state == FAKE_COMMITTED && !pages[i].locked && !pages[i].guard,
+               "a page to discard is locked, a guard or reserved");
     if (is_refused(XVM_OS_DISCARD, "fake_discard", address, size, XVM_E_COMMIT_LIMIT, &refusal))
         return refusal;
     for (size_t i = 0; i < count && fake_discard_zeroes && mode == XVM_DISCARD_ZERO; i++)
@@ -373,16 +383,13 @@ xvm_os_answer xvm_os_prefault(void *address, size_t size)
 }
 
 /* Policies have no effect, but can be refused. */
-xvm_os_answer xvm_os_attach(void *address, size_t size, xvm_fork fork, xvm_dump dump,
-                            const char *name)
+xvm_os_answer xvm_os_attach(void *address, size_t size, const xvm_os_policy *policy)
 {
     xvm_os_answer refusal;
     size_t count;
     slot *s;
 
-    (void)fork;
-    (void)dump;
-    (void)name;
+    (void)policy;
     (void)pages_of(address, size, &count, &s);
     if (is_refused(XVM_OS_ATTACH, "fake_attach", address, size, XVM_E_MAP_LIMIT, &refusal))
         return refusal;
@@ -399,6 +406,158 @@ size_t xvm_os_resident(const void *address, size_t size)
     return size;
 }
 
+/* Refused: the first half are guards. */
+xvm_os_answer xvm_os_guard(xvm_os_operation why, void *address, size_t size)
+{
+    xvm_os_answer refusal;
+    size_t count, changed;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+
+    demand(fake_light_guards, "a guard where there are none");
+    changed =
+        is_refused(why, "fake_guard", address, size, XVM_E_MAP_LIMIT, &refusal) ? count / 2 : count;
+    for (size_t i = 0; i < count; i++)
+        demand(pages[i].state == FAKE_COMMITTED && pages[i].protection == XVM_READ_WRITE &&
+                   !pages[i].locked,
+               "a page to guard is locked or not writable");
+    for (size_t i = 0; i < changed; i++) {
+        pages[i].guard = 1;
+        fill(s, &pages[i], DEAD);
+    }
+    return refusal.code != 0 ? refusal : answer(XVM_OK, 0);
+}
+
+xvm_os_answer xvm_os_unguard(xvm_os_operation why, void *address, size_t size)
+{
+    xvm_os_answer refusal;
+    size_t count;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+
+    for (size_t i = 0; i < count; i++)
+        demand(pages[i].guard, "a page to unguard is no guard");
+    if (is_refused(why, "fake_unguard", address, size, XVM_E_COMMIT_LIMIT, &refusal))
+        return refusal;
+    for (size_t i = 0; i < count; i++) {
+        pages[i].guard = 0;
+        fill(s, &pages[i], 0);
+    }
+    return answer(XVM_OK, 0);
+}
+
+xvm_os_answer xvm_os_advise(void *address, size_t size, xvm_advice advice)
+{
+    xvm_os_answer refusal;
+    size_t count;
+    slot *s;
+    fake_page *pages = pages_of(address, size, &count, &s);
+
+    (void)advice;
+    for (size_t i = 0; i < count; i++)
+        demand(pages[i].state == FAKE_COMMITTED && !pages[i].guard, "advice for no memory");
+    if (is_refused(XVM_OS_ADVISE, "fake_advise", address, size, XVM_E_COMMIT_LIMIT, &refusal))
+        return refusal;
+    return answer(XVM_OK, 0);
+}
+
+xvm_os_answer xvm_os_discard_pieces(const xvm_os_piece *pieces, size_t count, xvm_discard_mode mode)
+{
+    xvm_os_answer one = {XVM_OK, 0};
+
+    demand(count != 0 && count <= XVM_OS_PIECES, "no pieces, or too many");
+    for (size_t i = 0; i < count && one.status == XVM_OK; i++)
+        one = xvm_os_discard(pieces[i].address, pieces[i].size, mode);
+    return one;
+}
+
+void xvm_os_flush_code(void *address, size_t size)
+{
+    size_t count;
+    slot *s;
+
+    (void)pages_of(address, size, &count, &s);
+}
+
+size_t xvm_os_huge(const void *address, size_t size)
+{
+    (void)address;
+    (void)size;
+    return 0;
+}
+
+/* --- limits and the map ----------------------------------------------------------------------- */
+
+void xvm_os_get_system(xvm_system_info *out)
+{
+    out->huge_page_size = out->thp_size = fake_huge_page_size;
+    out->processors = out->numa_nodes = 1;
+    out->lowest_address = 1;
+    out->highest_address = UINTPTR_MAX;
+    out->address_bits = sizeof(void *) * 8;
+    out->physical_memory = ADDRESSES;
+}
+
+xvm_os_answer xvm_os_get_limits(xvm_limits *out)
+{
+    size_t reservations, reserved, committed, locked;
+
+    memset(out, 0xff, sizeof *out);
+    fake_totals(&reservations, &reserved, &committed, &locked);
+    out->process_reserved = reserved;
+    out->process_committed = committed;
+    out->process_locked = locked;
+    return answer(XVM_OK, 0);
+}
+
+int xvm_os_container(uint64_t *limit, uint64_t *used)
+{
+    if (fake_container_limit == 0)
+        return 0;
+    *limit = fake_container_limit;
+    *used = fake_container_used;
+    return 1;
+}
+
+xvm_os_answer xvm_os_find_mapping(const void *address, xvm_os_mapping *out)
+{
+    slot *s = slot_of(address);
+    fake_page page = fake_page_at(address);
+
+    if (s == NULL)
+        return answer(XVM_E_SYSTEM, FAKE_NO_MEMORY);
+    *out = (xvm_os_mapping){
+        .base = (uintptr_t)s->base +
+                (uintptr_t)((const unsigned char *)address - s->base) / s->page * s->page,
+        .size = s->page,
+        .state = page.state == FAKE_COMMITTED ? XVM_COMMITTED : XVM_RESERVED,
+        .protection = page.protection != 0 ? (xvm_protection)page.protection : XVM_NO_ACCESS};
+    return answer(XVM_OK, 0);
+}
+
+/* The slots are in no order: the lowest that was not seen comes next. */
+xvm_os_answer xvm_os_walk_mappings(int (*visit)(const xvm_os_mapping *mapping, void *context),
+                                   void *context)
+{
+    uintptr_t from = 0;
+
+    for (;;) {
+        const slot *next = NULL;
+        xvm_os_mapping m;
+
+        for (int i = 0; i < SLOTS; i++)
+            if (slots[i].memory != NULL && (uintptr_t)slots[i].base >= from &&
+                (next == NULL || slots[i].base < next->base))
+                next = &slots[i];
+        if (next == NULL)
+            return answer(XVM_OK, 0);
+        for (size_t at = 0; at < next->size; at += next->page)
+            if (xvm_os_find_mapping(next->base + at, &m).status != XVM_OK || visit(&m, context))
+                return answer(XVM_OK, 0);
+        from = (uintptr_t)next->base + next->size;
+    }
+}
+
 xvm_os_failure *xvm_os_thread_failure(void)
 {
     return &failure;
@@ -407,4 +566,9 @@ xvm_os_failure *xvm_os_thread_failure(void)
 void xvm_os_pause(unsigned round)
 {
     (void)round;
+}
+
+void xvm_os_sleep(unsigned milliseconds)
+{
+    fake_slept += milliseconds;
 }

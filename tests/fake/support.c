@@ -7,14 +7,14 @@ bool faults_on_read(const volatile void *address)
 {
     fake_page page = fake_page_at((const void *)(uintptr_t)address);
 
-    return page.state != FAKE_COMMITTED || page.protection == XVM_NO_ACCESS;
+    return page.state != FAKE_COMMITTED || page.guard || page.protection == XVM_NO_ACCESS;
 }
 
 bool faults_on_write(volatile void *address)
 {
     fake_page page = fake_page_at((const void *)(uintptr_t)address);
 
-    return page.state != FAKE_COMMITTED ||
+    return page.state != FAKE_COMMITTED || page.guard ||
            (page.protection != XVM_READ_WRITE && page.protection != XVM_READ_WRITE_EXECUTE);
 }
 

@@ -1,4 +1,4 @@
-/* place_none.c - a system that does not show its mappings: they are not counted, and holes are
+/* map_none.c - a system that does not show its mappings: they are not counted, and holes are
  * guessed. */
 #include <errno.h>
 #include <stddef.h>
@@ -34,10 +34,24 @@ void *xvm_os_find_hole(size_t size, size_t alignment, uintptr_t *limit)
     return (void *)*limit;
 }
 
-int xvm_os_name_range(void *address, size_t size, const char *name)
+xvm_os_answer xvm_os_find_mapping(const void *address, xvm_os_mapping *out)
+{
+    (void)address;
+    (void)out;
+    return (xvm_os_answer){XVM_E_SYSTEM, 0};
+}
+
+xvm_os_answer xvm_os_walk_mappings(int (*visit)(const xvm_os_mapping *mapping, void *context),
+                                   void *context)
+{
+    (void)visit;
+    (void)context;
+    return (xvm_os_answer){XVM_E_SYSTEM, 0};
+}
+
+size_t xvm_os_huge(const void *address, size_t size)
 {
     (void)address;
     (void)size;
-    (void)name;
-    return ENOSYS;
+    return 0;
 }

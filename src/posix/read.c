@@ -1,0 +1,53 @@
+/* read.c - the kernel's text files, byte by byte. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "read.h"
+
+bool xvm_os_read_start(xvm_os_reader *r, const char *path)
+{
+    r->next = r->end = 0;
+    do
+        r->file = open(path, O_RDONLY | O_CLOEXEC);
+    while (r->file < 0 && errno == EINTR);
+    return r->file >= 0;
+}
+
+void xvm_os_read_end(xvm_os_reader *r)
+{
+    (void)close(r->file);
+}
+
+int xvm_os_read_byte(xvm_os_reader *r)
+{
+    ssize_t got = 0;
+
+    if (r->next == r->end) {
+        do
+            got = read(r->file, r->bytes, sizeof r->bytes);
+        while (got < 0 && errno == EINTR);
+        r->next = 0;
+        r->end = got > 0 ? (size_t)got : 0;
+    }
+    return r->next < r->end ? (unsigned char)r->bytes[r->next++] : -1;
+}
+
+static unsigned digit(int byte)
+{
+    if (byte >= '0' && byte <= '9')
+        return (unsigned)(byte - '0');
+    if (byte >= 'a' && byte <= 'f')
+        return (unsigned)(byte - 'a' + 10);
+    return 255;
+}
+
+uint64_t xvm_os_read_number(xvm_os_reader *r, unsigned base, int *behind)
+{
+    uint64_t value = 0;
+
+    while (digit(*behind = xvm_os_read_byte(r)) < base)
+        value = value * base + digit(*behind);
+    return value;
+}

@@ -1,0 +1,28 @@
+/* read.h - small text files of the kernel, read through one buffer on the stack: no heap, and lines may
+ * arrive in pieces. */
+#ifndef XVM_SRC_POSIX_READ_H
+#define XVM_SRC_POSIX_READ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { XVM_OS_READ_BUFFER = 8192 };
+
+typedef struct xvm_os_reader {
+    int file;
+    char bytes[XVM_OS_READ_BUFFER];
+    size_t next, end;
+} xvm_os_reader;
+
+/* False when the file cannot be opened; then there is nothing to end. */
+bool xvm_os_read_start(xvm_os_reader *r, const char *path);
+void xvm_os_read_end(xvm_os_reader *r);
+
+/* The next byte; -1 at the end. */
+int xvm_os_read_byte(xvm_os_reader *r);
+
+/* A number to the base 10 or 16, and the byte behind it, which is not a digit. */
+uint64_t xvm_os_read_number(xvm_os_reader *r, unsigned base, int *behind);
+
+#endif
