@@ -141,6 +141,19 @@ static void press_softly(xvm_budget *budget, size_t size)
     }
 }
 
+/* The numbers behind a refusal. A budget with room enough was held against its container. */
+static void note_refusal(const xvm_budget *b, size_t size)
+{
+    size_t used = LOAD(&b->used), limit = LOAD(&b->limit);
+    uint64_t container_limit, container_used;
+
+    if (used <= limit && size <= limit - used &&
+        xvm_os_container(&container_limit, &container_used))
+        xvm_os_note_container(b->name, container_limit, container_used);
+    else
+        xvm_os_note_budget(b->name, limit, used);
+}
+
 /* --- what regions ask ------------------------------------------------------------------------- */
 
 xvm_status xvm_os_budget_charge(xvm_budget *budget, size_t size)
@@ -152,7 +165,7 @@ xvm_status xvm_os_budget_charge(xvm_budget *budget, size_t size)
         press(refuser, (xvm_pressure){XVM_PRESSURE_LIMIT, refuser, size, missing}))
         refuser = charge_all(budget, size, &missing);
     if (refuser != NULL) {
-        xvm_os_note_budget(refuser->name, LOAD(&refuser->limit), LOAD(&refuser->used));
+        note_refusal(refuser, size);
         return XVM_E_BUDGET;
     }
     press_softly(budget, size);

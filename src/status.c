@@ -75,3 +75,9 @@ void xvm_os_note_budget(const char *budget, uint64_t limit, uint64_t used)
     last->limit = limit;
     last->used = used;
 }
+
+void xvm_os_note_container(const char *budget, uint64_t limit, uint64_t used)
+{
+    xvm_os_note_budget(budget, limit, used);
+    xvm_os_thread_failure()->cause = XVM_OS_CAUSE_CONTAINER;
+}
