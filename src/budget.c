@@ -35,17 +35,24 @@ static size_t missing_in(size_t used, size_t size, size_t limit)
     return size > room ? size - room : 1;
 }
 
-/* What a container has left for others than us may have become less than the limit says. */
-static bool container_has(const xvm_budget *b, size_t size, size_t *missing)
+uint64_t xvm_os_container_room(void)
 {
     uint64_t limit, used;
 
-    if (!b->own.container || !xvm_os_container(&limit, &used))
-        return true;
+    if (!xvm_os_container(&limit, &used))
+        return UINT64_MAX;
     used += limit / MARGIN;
-    if (used < limit && size <= limit - used)
+    return used < limit ? limit - used : 0;
+}
+
+/* What a container has left for others than us may have become less than the limit says. */
+static bool container_has(const xvm_budget *b, size_t size, size_t *missing)
+{
+    uint64_t room = b->own.container ? xvm_os_container_room() : UINT64_MAX;
+
+    if (size <= room)
         return true;
-    *missing = used < limit ? (size_t)(size - (limit - used)) : size;
+    *missing = size - (size_t)room;
     return false;
 }
 
@@ -206,17 +213,12 @@ xvm_status xvm_budget_init(xvm_budget *budget, const char *name, xvm_budget *par
 
 xvm_status xvm_budget_init_container(xvm_budget *budget)
 {
-    uint64_t limit, used, room = 0;
+    uint64_t room = xvm_os_container_room();
 
     if (budget == NULL)
         return xvm_os_fail_with(XVM_E_INVALID);
-    (void)xvm_budget_init(budget, "container", NULL, SIZE_MAX);
-    if (!xvm_os_container(&limit, &used))
-        return XVM_OK;
-    used += limit / MARGIN;
-    room = used < limit ? limit - used : 0;
-    budget->limit = room < SIZE_MAX ? (size_t)room : SIZE_MAX;
-    budget->own.container = 1;
+    (void)xvm_budget_init(budget, "container", NULL, room < SIZE_MAX ? (size_t)room : SIZE_MAX);
+    budget->own.container = room != UINT64_MAX;
     return XVM_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "xvm/budget.h"
 
@@ -21,5 +22,9 @@ bool xvm_os_budget_press(xvm_budget *budget, size_t size);
 /* Sleeps before the next of the tries that xvm_set_commit_retry granted; round counts from 0. False
  * when there are no more. */
 bool xvm_os_commit_retry(unsigned round);
+
+/* What the container has left, less a margin for page tables, stacks and other processes; UINT64_MAX
+ * where it has no limit. */
+uint64_t xvm_os_container_room(void);
 
 #endif

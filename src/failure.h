@@ -9,7 +9,7 @@
 typedef struct xvm_os_site {
     const char *call; /* the public call without its prefix: "commit"; static */
     xvm_os_operation operation;
-    const xvm_region *region;
+    const char *name; /* of the region; static; NULL: it has none */
     uint64_t size;
     const void *address;
 } xvm_os_site;

@@ -17,6 +17,9 @@
 #define STORE_RELEASE(word, value) __atomic_store_n((word), (value), __ATOMIC_RELEASE)
 #define ATOMIC_ADD(word, value) __atomic_add_fetch((word), (value), __ATOMIC_RELAXED)
 #define ATOMIC_SUB(word, value) __atomic_sub_fetch((word), (value), __ATOMIC_RELAXED)
+/* Sets or clears bits; the answer is what the word was before. */
+#define ATOMIC_SET(word, bits) __atomic_fetch_or((word), (bits), __ATOMIC_ACQ_REL)
+#define ATOMIC_CLEAR(word, bits) __atomic_fetch_and((word), ~(bits), __ATOMIC_ACQ_REL)
 /* *word = value if it is *expected; otherwise that is what it was, and the answer is false. */
 #define COMPARE_SWAP(word, expected, value)                                                        \
     __atomic_compare_exchange_n((word), (expected), (value), false, __ATOMIC_RELAXED,              \

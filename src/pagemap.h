@@ -10,7 +10,8 @@
  *     level 0   one for a page                    | W W R W |    W  committed, read-write
  *
  * Rules, which xvm_os_pagemap_check tests:
- *   1  A state is 0 (reserved), or a protection from 1 to 5 with or without XVM_OS_STATE_LOCKED.
+ *   1  A state is 0 (reserved), or a protection from 1 to 5 with or without XVM_OS_STATE_LOCKED, or
+ *      XVM_OS_STATE_GUARD with or without XVM_OS_STATE_OPEN.
  *   2  Above level 0 a state stands for all pages below it, or is MIXED. Below a state that is not
  *      MIXED nothing is looked at.
  *   3  States that are all equal below an entry are one state in that entry.
@@ -39,6 +40,8 @@ enum {
     XVM_OS_STATE_RESERVED = 0,
     XVM_OS_STATE_PROTECTION = 7, /* mask: an xvm_protection, 0 = reserved */
     XVM_OS_STATE_LOCKED = 8,
+    XVM_OS_STATE_GUARD = 16, /* neither reserved nor committed */
+    XVM_OS_STATE_OPEN = 32,  /* a light guard: beneath it the page is readable and writable */
     XVM_OS_STATE_MIXED = 255
 };
 

@@ -46,7 +46,7 @@ xvm_status xvm_os_fail_at(const xvm_os_site *site, xvm_os_answer answer)
     last->code = answer.code;
     last->call = site->call;
     last->operation = site->operation;
-    last->region = site->region != NULL ? site->region->own.name : NULL;
+    last->region = site->name;
     last->size = site->size;
     last->address = site->address;
     if (answer.status != XVM_E_BUDGET)

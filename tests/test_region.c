@@ -110,13 +110,11 @@ TEST(broken_options_are_invalid_and_later_ones_unsupported)
         {.dump = (xvm_dump)2},
         {.numa_node = -1},
         {.fork = (xvm_fork)-1},
+        {.flags = 8},
+        {.commit_mode = XVM_COMMIT_SPARSE, .huge = XVM_HUGE_TRANSPARENT},
     };
     xvm_reserve_options unsupported[] = {
-        {.commit_mode = XVM_COMMIT_SPARSE},
-        {.huge = XVM_HUGE_TRANSPARENT},
-        {.numa_node = 1},
-        {.flags = 1},
-        {.budget = (struct xvm_budget *)(void *)&page},
+        {.flags = XVM_RESERVE_WATCHED},
     };
     xvm_region r;
 

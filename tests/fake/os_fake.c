@@ -437,12 +437,14 @@ xvm_os_answer xvm_os_unguard(xvm_os_operation why, void *address, size_t size)
     fake_page *pages = pages_of(address, size, &count, &s);
 
     for (size_t i = 0; i < count; i++)
-        demand(pages[i].guard, "a page to unguard is no guard");
+        demand(pages[i].state == FAKE_COMMITTED, "a page to unguard is not open");
     if (is_refused(why, "fake_unguard", address, size, XVM_E_COMMIT_LIMIT, &refusal))
         return refusal;
     for (size_t i = 0; i < count; i++) {
+        if (pages[i].guard)
+            fill(s, &pages[i], 0);
         pages[i].guard = 0;
-        fill(s, &pages[i], 0);
+        show(s, &pages[i]);
     }
     return answer(XVM_OK, 0);
 }
