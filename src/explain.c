@@ -48,9 +48,10 @@ static void find_commit_cause(xvm_os_failure *f, const xvm_limits *l)
     xvm_os_commit_rules rules = xvm_os_get_commit_rules();
     uint64_t size = with_slack(f->size);
 
-    if (f->code == 0 &&
-        blame(f, XVM_OS_CAUSE_CONTAINER, l->container_limit, l->container_used, size))
+    if (f->code == 0 && xvm_os_container(&f->limit, &f->used)) {
+        f->cause = XVM_OS_CAUSE_CONTAINER;
         return;
+    }
     if (blame(f, XVM_OS_CAUSE_DATA_LIMIT, l->data_limit, l->process_committed, size))
         return;
     if (rules.strict && blame(f, XVM_OS_CAUSE_COMMIT_LIMIT, l->commit_limit, l->commit_used, size))
@@ -148,10 +149,13 @@ static void find_limit_cause(xvm_os_failure *f)
         (void)blame(f, XVM_OS_CAUSE_MAPPINGS, l.map_limit, l.map_used, SPARE_MAPPINGS);
 }
 
-/* Only a limit that may have been reached is worth reading all of them. */
+/* Only a limit that may have been reached is worth reading all of them, and only for a call that says
+ * what it was about. */
 void xvm_os_find_cause(xvm_os_failure *failure)
 {
     failure->cause = XVM_OS_CAUSE_UNKNOWN;
+    if (failure->call == NULL)
+        return;
     switch (failure->status) {
     case XVM_E_COMMIT_LIMIT:
         if (failure->operation == XVM_OS_RESERVE)
@@ -220,16 +224,13 @@ static void put_status(text *t, const xvm_os_failure *f)
 }
 
 /* What helps where no limit is known. */
-static const char *advice_for(const xvm_os_failure *f)
+static const char *advice_for(xvm_status status)
 {
-    switch (f->status) {
+    switch (status) {
     case XVM_E_INVALID:
         return "; compare its range and options with what the header says of it";
     case XVM_E_NOT_COMMITTED:
         return "; xvm_commit them first";
-    case XVM_E_PERMISSION:
-        return f->operation == XVM_OS_ADVISE ? "; xvm_unlock the pages first"
-                                             : "; xvm_protect opens pages";
     case XVM_E_PINNED:
         return "; release the whole region, or reserve it without explicit huge pages";
     case XVM_E_UNSUPPORTED:
@@ -241,6 +242,19 @@ static const char *advice_for(const xvm_os_failure *f)
         return "; xvm_get_limits tells how close each limit is";
     default:
         return "";
+    }
+}
+
+/* What the status and the operation tell. Without a code it was we who forbade it. */
+static void put_reason(text *t, const xvm_os_failure *f)
+{
+    if (f->status == XVM_E_PERMISSION && f->code == 0 && f->operation == XVM_OS_ADVISE) {
+        put(t, "a page is locked; xvm_unlock it first");
+    } else if (f->status == XVM_E_PERMISSION && f->code == 0) {
+        put(t, "the protection of a page forbids it; xvm_protect changes it");
+    } else {
+        put_status(t, f);
+        put(t, advice_for(f->status));
     }
 }
 
@@ -281,7 +295,7 @@ static void put_limit(text *t, const xvm_os_failure *f, const char *limit)
         put_amount(t, f, f->used);
         put(t, " in use");
     }
-    if (f->cause == XVM_OS_CAUSE_CONTAINER && f->status == XVM_E_BUDGET)
+    if (f->cause == XVM_OS_CAUSE_CONTAINER && f->code == 0) /* it was we who refused */
         put(t, " and a margin kept free");
 }
 
@@ -309,8 +323,7 @@ size_t xvm_explain(char *sentence, size_t capacity)
         put(&t, "; ");
         put(&t, words.knob);
     } else {
-        put_status(&t, f);
-        put(&t, advice_for(f));
+        put_reason(&t, f);
     }
     return t.length;
 }

@@ -315,6 +315,17 @@ static xvm_os_answer reserve(xvm_region *region, size_t size, size_t alignment,
     return reserve_as(region, &second);
 }
 
+/* Which step it was that was refused: memory and code are those of XVM_RESERVE_EXECUTABLE, unless they
+ * are of explicit huge pages. */
+static xvm_os_operation refused_step(xvm_status status, const xvm_reserve_options *o)
+{
+    if (o->huge == XVM_HUGE_MUST_EXPLICIT)
+        return XVM_OS_RESERVE;
+    if (status == XVM_E_COMMIT_LIMIT)
+        return XVM_OS_COMMIT;
+    return status == XVM_E_PERMISSION ? XVM_OS_PROTECT : XVM_OS_RESERVE;
+}
+
 /* --- public calls ----------------------------------------------------------------------------- */
 
 xvm_status xvm_reserve(xvm_region *region, size_t size, const xvm_reserve_options *options)
@@ -332,6 +343,7 @@ xvm_status xvm_reserve(xvm_region *region, size_t size, const xvm_reserve_option
     if (is_valid(o, size, alignment))
         answer = (o->flags & XVM_RESERVE_WATCHED) != 0 ? (xvm_os_answer){XVM_E_UNSUPPORTED, 0}
                                                        : reserve(region, size, alignment, o);
+    site.operation = refused_step(answer.status, o);
     return xvm_os_fail_at(&site, answer);
 }
 

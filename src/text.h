@@ -92,7 +92,7 @@ static inline void put_size(text *t, uint64_t size)
         put_byte(t, '.');
         put_number(t, tenths);
     }
-    put(t, names[unit]);
+    put(t, size == 1 ? " byte" : names[unit]);
 }
 
 #endif
