@@ -72,26 +72,32 @@ static void find_lock_cause(xvm_os_failure *f, const xvm_limits *l)
         (void)blame(f, XVM_OS_CAUSE_LOCK_LIMIT, l->lock_limit, l->lock_used, f->size);
 }
 
-/* The largest hole between mappings. */
+/* The largest hole between mappings, as far as a process may have addresses. */
 typedef struct holes {
-    uintptr_t behind; /* the end of the mapping before */
+    uint64_t behind, end; /* behind: the end of the mapping before */
     uint64_t largest;
 } holes;
+
+static void look_at_hole(holes *h, uint64_t from, uint64_t to)
+{
+    to = to < h->end ? to : h->end;
+    if (to > from && to - from > h->largest)
+        h->largest = to - from;
+}
 
 static int look_before(const xvm_os_mapping *mapping, void *context)
 {
     holes *h = context;
 
-    if (mapping->base > h->behind && mapping->base - h->behind > h->largest)
-        h->largest = mapping->base - h->behind;
-    h->behind = mapping->base + mapping->size;
+    look_at_hole(h, h->behind, mapping->base);
+    h->behind = (uint64_t)mapping->base + mapping->size;
     return 0;
 }
 
-/* What was not even tried, without a code, found no hole where one was asked for. */
+/* What was not even tried, and so has no code, found no hole where one was asked for. */
 static void find_hole_cause(xvm_os_failure *f, const xvm_system_info *machine)
 {
-    holes h = {machine->lowest_address, 0};
+    holes h = {machine->lowest_address, machine->highest_address, 0};
 
     if (f->code == 0) {
         f->cause = XVM_OS_CAUSE_NO_PLACE;
@@ -100,23 +106,25 @@ static void find_hole_cause(xvm_os_failure *f, const xvm_system_info *machine)
     }
     if (xvm_os_walk_mappings(look_before, &h).status != XVM_OK)
         return;
-    if (machine->highest_address > h.behind && machine->highest_address - h.behind > h.largest)
-        h.largest = machine->highest_address - h.behind;
+    look_at_hole(&h, h.behind, h.end);
     if (blame(f, XVM_OS_CAUSE_NO_HOLE, h.largest, 0, f->size))
         f->used = UNKNOWN;
 }
 
+/* The facts are asked for anew, and not remembered by xvm_system: where a limit is reached trials may
+ * fail that would not otherwise. */
 static void find_address_cause(xvm_os_failure *f, const xvm_limits *l)
 {
-    const xvm_system_info *machine = xvm_system();
-    uint64_t end = (uint64_t)machine->highest_address + 1;
+    xvm_system_info machine = {.page_size = xvm_os_get_facts().page_size};
+    uint64_t end;
 
-    if (machine->highest_address != 0 && end != 0 &&
-        blame(f, XVM_OS_CAUSE_ADDRESS_BITS, end, 0, f->size))
+    xvm_os_get_system(&machine);
+    end = (uint64_t)machine.highest_address + 1; /* 0: 64 bits, all of them */
+    if (end > 1 && blame(f, XVM_OS_CAUSE_ADDRESS_BITS, end, 0, f->size))
         f->used = UNKNOWN;
     else if (!blame(f, XVM_OS_CAUSE_ADDRESS_SPACE_LIMIT, l->address_space_limit,
                     l->process_reserved, with_slack(f->size)))
-        find_hole_cause(f, machine);
+        find_hole_cause(f, &machine);
 }
 
 /* What the status alone tells, with the operation. */

@@ -1,6 +1,6 @@
 # cmake -DEXPECT=<status> [-D...] -P check.cmake -- <emulator>... <program> <argument>...
 #   OUTPUT, ERROR  patterns for standard output and standard error; the other stays empty
-#   JSON           standard output is a JSON object that has these members
+#   JSON           standard output is a JSON object that has these members, with commas between them
 #   WIDEST         no line of the output is longer, and all of it is plain ASCII
 #   IN_MAN         every word that begins an indented line of the output is in the file MAN
 cmake_minimum_required(VERSION 3.16)
@@ -35,6 +35,7 @@ if(NOT ERROR AND NOT error STREQUAL "")
 endif()
 
 if(JSON AND NOT CMAKE_VERSION VERSION_LESS 3.19)
+  string(REPLACE "," ";" JSON "${JSON}")
   foreach(member IN LISTS JSON)
     string(JSON found ERROR_VARIABLE problem GET "${output}" "${member}")
     if(problem)

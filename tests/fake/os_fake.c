@@ -45,7 +45,7 @@ typedef struct slot {
 size_t fake_page_size = 4 << 10, fake_granularity = 64 << 10;
 bool fake_discard_zeroes = true, fake_light_guards = true, fake_counts_mappings = true;
 size_t fake_huge_page_size;
-uint64_t fake_container_limit, fake_container_used, fake_slept;
+uint64_t fake_container_limit, fake_container_used, fake_data_used, fake_slept;
 uint64_t fake_data_limit = UINT64_MAX, fake_commit_at_once = UINT64_MAX;
 
 static slot slots[SLOTS];
@@ -508,7 +508,7 @@ xvm_os_answer xvm_os_get_limits(xvm_limits *out)
     memset(out, 0xff, sizeof *out);
     fake_totals(&reservations, &reserved, &committed, &locked);
     out->process_reserved = reserved;
-    out->process_committed = committed;
+    out->process_committed = fake_data_used != 0 ? fake_data_used : committed;
     out->process_locked = locked;
     out->data_limit = fake_data_limit;
     if (fake_container_limit != 0) {

@@ -36,7 +36,7 @@ static bool meet_data_limit(void)
     if (xvm_get_limits(&now) != XVM_OK || !is_known(now.process_committed) ||
         xvm_reserve(&r, 256 * (size_t)MiB, &options) != XVM_OK)
         return false;
-    if (lower(RLIMIT_DATA, now.process_committed + 64 * MiB, &old)) {
+    if (lower(RLIMIT_DATA, now.process_committed + 60 * MiB, &old)) {
         for (size_t at = 0; at < r.size && status == XVM_OK; at += 8 * MiB)
             status = xvm_commit(&r, at, 8 * MiB);
         (void)setrlimit(RLIMIT_DATA, &old);
