@@ -151,14 +151,12 @@ static void press_softly(xvm_budget *budget, size_t size)
 /* The numbers behind a refusal. A budget with room enough was held against its container. */
 static void note_refusal(const xvm_budget *b, size_t size)
 {
-    size_t used = LOAD(&b->used), limit = LOAD(&b->limit);
-    uint64_t container_limit, container_used;
+    xvm_os_cause cause = b->own.container ? XVM_OS_CAUSE_CONTAINER_BUDGET : XVM_OS_CAUSE_BUDGET;
+    uint64_t used = LOAD(&b->used), limit = LOAD(&b->limit);
 
-    if (used <= limit && size <= limit - used &&
-        xvm_os_container(&container_limit, &container_used))
-        xvm_os_note_container(b->name, container_limit, container_used);
-    else
-        xvm_os_note_budget(b->name, limit, used);
+    if (used <= limit && size <= limit - used && xvm_os_container(&limit, &used))
+        cause = XVM_OS_CAUSE_CONTAINER;
+    xvm_os_note_budget(cause, b->name, limit, used);
 }
 
 /* --- what regions ask ------------------------------------------------------------------------- */

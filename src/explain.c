@@ -266,6 +266,11 @@ static void put_reason(text *t, const xvm_os_failure *f)
     }
 }
 
+static bool is_budget(xvm_os_cause cause)
+{
+    return cause == XVM_OS_CAUSE_BUDGET || cause == XVM_OS_CAUSE_CONTAINER_BUDGET;
+}
+
 static void put_amount(text *t, const xvm_os_failure *f, uint64_t amount)
 {
     if (f->cause == XVM_OS_CAUSE_MAPPINGS)
@@ -290,7 +295,7 @@ static void put_bits(text *t, uint64_t end)
 static void put_limit(text *t, const xvm_os_failure *f, const char *limit)
 {
     put(t, limit);
-    if (f->cause == XVM_OS_CAUSE_BUDGET && f->budget != NULL)
+    if (is_budget(f->cause) && f->budget != NULL)
         put_quoted(t, f->budget);
     if (f->cause == XVM_OS_CAUSE_ADDRESS_BITS)
         put_bits(t, f->limit);
@@ -310,8 +315,7 @@ static void put_limit(text *t, const xvm_os_failure *f, const char *limit)
 /* A budget that refused on the way to a success has left its numbers with an older failure. */
 static bool has_cause(const xvm_os_failure *f)
 {
-    return f->cause != XVM_OS_CAUSE_UNKNOWN &&
-           (f->cause != XVM_OS_CAUSE_BUDGET || f->status == XVM_E_BUDGET);
+    return f->cause != XVM_OS_CAUSE_UNKNOWN && (!is_budget(f->cause) || f->status == XVM_E_BUDGET);
 }
 
 size_t xvm_explain(char *sentence, size_t capacity)

@@ -188,6 +188,7 @@ typedef enum xvm_os_cause {
     XVM_OS_CAUSE_COMMIT_LIMIT,
     XVM_OS_CAUSE_CONTAINER,
     XVM_OS_CAUSE_BUDGET,
+    XVM_OS_CAUSE_CONTAINER_BUDGET, /* made from a container */
     XVM_OS_CAUSE_LOCK_LIMIT,
     XVM_OS_CAUSE_LOCK_FORBIDDEN, /* a limit of 0 */
     XVM_OS_CAUSE_LOCKED_FUTURE,  /* mlockall(MCL_FUTURE) */

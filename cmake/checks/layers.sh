@@ -46,9 +46,13 @@ for file in examples/*.[ch] tools/*.[ch] bench/*.[ch]; do
     beside=$(cd "$(dirname "$file")" 2>/dev/null && echo *.h | tr ' ' '|')
     may_include "<[a-z]+\.h>|<xvm/[a-z]+\.h>|\"(xvm/[a-z]+\.h|$beside)\"" "$file"
 done
+for file in examples/*/*.c tools/*/*.c bench/*/*.c; do # the halves that differ by system
+    beside=$(cd "$(dirname "$file")/.." 2>/dev/null && echo *.h | tr ' ' '|')
+    may_include "<[a-z/]+\.h>|\"(\.\./)?(xvm/[a-z]+\.h|$beside)\"" "$file"
+done
 
 forbid "a system is named outside the folders posix and win32" "$(
     grep -rnE --include='*.[ch]' '_WIN32|__linux__|__APPLE__|windows\.h|sys/mman\.h' \
-        include src tests examples bench 2>/dev/null | grep -vE '^[^:]*/(posix|win32)/')"
+        include src tests examples tools bench 2>/dev/null | grep -vE '^[^:]*/(posix|win32)/')"
 
 exit $broken

@@ -24,6 +24,9 @@ xvm_os_words xvm_os_describe(xvm_os_cause cause)
                                     "raise memory.max (cgroup v1: memory.limit_in_bytes), or "
                                     "--memory of docker"},
         [XVM_OS_CAUSE_BUDGET] = {"budget", "raise it with xvm_budget_set_limit"},
+        [XVM_OS_CAUSE_CONTAINER_BUDGET] =
+            {"budget", "that is what the container had left: raise memory.max "
+                       "(cgroup v1: memory.limit_in_bytes), or --memory of docker"},
         [XVM_OS_CAUSE_LOCK_LIMIT] = {"RLIMIT_MEMLOCK", "raise it with ulimit -l"},
         [XVM_OS_CAUSE_LOCK_FORBIDDEN] = {"RLIMIT_MEMLOCK", "nothing can be locked without "
                                                            "CAP_IPC_LOCK: raise it with ulimit -l"},

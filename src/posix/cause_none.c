@@ -9,6 +9,7 @@ xvm_os_words xvm_os_describe(xvm_os_cause cause)
     case XVM_OS_CAUSE_DATA_LIMIT:
         return (xvm_os_words){"RLIMIT_DATA", "raise it with ulimit -d"};
     case XVM_OS_CAUSE_BUDGET:
+    case XVM_OS_CAUSE_CONTAINER_BUDGET:
         return (xvm_os_words){"budget", "raise it with xvm_budget_set_limit"};
     case XVM_OS_CAUSE_LOCK_LIMIT:
     case XVM_OS_CAUSE_LOCK_FORBIDDEN:

@@ -17,6 +17,8 @@ xvm_os_words xvm_os_describe(xvm_os_cause cause)
                                     "raise ProcessMemoryLimit or JobMemoryLimit, or --memory of "
                                     "docker"},
         [XVM_OS_CAUSE_BUDGET] = {"budget", "raise it with xvm_budget_set_limit"},
+        [XVM_OS_CAUSE_CONTAINER_BUDGET] = {"budget", "that is what the job object had left: raise "
+                                                     "ProcessMemoryLimit or JobMemoryLimit"},
         [XVM_OS_CAUSE_LOCK_LIMIT] = {"the minimum working set",
                                      "raise it with SetProcessWorkingSetSize, or the quota of the "
                                      "job"},

@@ -575,6 +575,8 @@ xvm_os_words xvm_os_describe(xvm_os_cause cause)
         return (xvm_os_words){"RLIMIT_DATA", "raise it with ulimit -d"};
     if (cause == XVM_OS_CAUSE_BUDGET)
         return (xvm_os_words){"budget", "raise it with xvm_budget_set_limit"};
+    if (cause == XVM_OS_CAUSE_CONTAINER_BUDGET)
+        return (xvm_os_words){"budget", "raise what the container has"};
     snprintf(others[cause], sizeof others[cause], "limit %d", (int)cause);
     return (xvm_os_words){others[cause], "turn the knob"};
 }

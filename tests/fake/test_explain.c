@@ -68,7 +68,7 @@ TEST(a_container_budget_tells_which_of_the_two_refuses)
     CHECK(xvm_reserve(&r, 64 * MiB,
                       &(xvm_reserve_options){.budget = &container, .name = "cache"}) == XVM_OK);
     CHECK_EQUAL(xvm_commit(&r, 0, 33 * MiB), XVM_E_BUDGET);
-    says("budget 'container' is 32 MiB, 0 bytes in use; ");
+    says("budget 'container' is 32 MiB, 0 bytes in use; raise what the container has");
     fake_container_used = 61 * MiB; /* somebody else's */
     CHECK_EQUAL(xvm_commit(&r, 0, 2 * MiB), XVM_E_BUDGET);
     says(" is 64 MiB, 61 MiB in use and a margin kept free; ");

@@ -142,11 +142,21 @@ static xvm_status reserve_more_than_there_is(void)
     return xvm_reserve(&r, (size_t)1 << (sizeof(size_t) * 8 - 1), NULL);
 }
 
-/* The program and its libraries lie in the middle. */
+static int look_no_further(const xvm_span *span, void *context)
+{
+    (void)span;
+    (void)context;
+    return 1;
+}
+
+/* The program and its libraries lie in the middle. Where the map cannot be read nothing is known of
+ * holes. */
 static xvm_status reserve_more_than_a_hole(void)
 {
     xvm_region r;
 
+    if (xvm_walk(look_no_further, NULL) != XVM_OK)
+        exit(CANNOT);
     return xvm_reserve(&r, (size_t)(127ull << 40), NULL);
 }
 
@@ -370,7 +380,7 @@ static const cause causes[] = {
     {"budget of the container",
      exceed_the_budget_of_the_container,
      XVM_E_BUDGET,
-     {"commit of 256 MiB", "budget 'container' is ", "xvm_budget_set_limit"},
+     {"commit of 256 MiB", "budget 'container' is ", "what the container had left"},
      false},
     {"broken argument", reserve_nothing, XVM_E_INVALID, {"reserve refused: ", "", "header"}, false},
     {"not committed",
