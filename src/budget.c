@@ -154,7 +154,8 @@ static void note_refusal(const xvm_budget *b, size_t size)
     xvm_os_cause cause = b->own.container ? XVM_OS_CAUSE_CONTAINER_BUDGET : XVM_OS_CAUSE_BUDGET;
     uint64_t used = LOAD(&b->used), limit = LOAD(&b->limit);
 
-    if (used <= limit && size <= limit - used && xvm_os_container(&limit, &used))
+    if (b->own.container && used <= limit && size <= limit - used &&
+        xvm_os_container(&limit, &used))
         cause = XVM_OS_CAUSE_CONTAINER;
     xvm_os_note_budget(cause, b->name, limit, used);
 }

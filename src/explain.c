@@ -45,7 +45,7 @@ static uint64_t with_slack(uint64_t size)
 /* Lock and prefault are refused by the library itself where a touch would end the process. */
 static void find_commit_cause(xvm_os_failure *f, const xvm_limits *l)
 {
-    xvm_os_commit_rules rules = xvm_os_get_commit_rules();
+    xvm_os_rules rules = xvm_os_get_rules();
     uint64_t size = with_slack(f->size);
 
     if (f->code == 0 && xvm_os_container(&f->limit, &f->used)) {
@@ -62,14 +62,17 @@ static void find_commit_cause(xvm_os_failure *f, const xvm_limits *l)
         (void)blame(f, XVM_OS_CAUSE_CONTAINER, l->container_limit, l->container_used, size);
 }
 
+/* Locks are refused by the limit as far as it could be raised, mappings by the limit as it is. */
 static void find_lock_cause(xvm_os_failure *f, const xvm_limits *l)
 {
+    uint64_t raised = xvm_os_get_rules().lockable;
+    uint64_t limit = l->lock_limit > raised ? l->lock_limit : raised;
+
     if (f->operation == XVM_OS_RESERVE)
         (void)blame(f, XVM_OS_CAUSE_LOCKED_FUTURE, l->lock_limit, l->lock_used, f->size);
-    else if (l->lock_limit == 0)
-        (void)blame(f, XVM_OS_CAUSE_LOCK_FORBIDDEN, 0, l->lock_used, f->size);
     else
-        (void)blame(f, XVM_OS_CAUSE_LOCK_LIMIT, l->lock_limit, l->lock_used, f->size);
+        (void)blame(f, limit == 0 ? XVM_OS_CAUSE_LOCK_FORBIDDEN : XVM_OS_CAUSE_LOCK_LIMIT, limit,
+                    l->lock_used, f->size);
 }
 
 /* The largest hole between mappings, as far as a process may have addresses. */

@@ -213,13 +213,14 @@ xvm_os_words xvm_os_describe(xvm_os_cause cause);
 /* What the system calls its codes: "errno", "error". */
 const char *xvm_os_code_word(void);
 
-/* How the system decides about a commit, beside what xvm_limits tells. */
-typedef struct xvm_os_commit_rules {
-    uint64_t at_once; /* more than this is refused, whatever is free; UINT64_MAX: nothing is */
-    int strict;       /* the commit limit of xvm_limits is enforced */
-} xvm_os_commit_rules;
+/* How the system decides, beside what xvm_limits tells. */
+typedef struct xvm_os_rules {
+    uint64_t at_once;  /* a commit of more is refused, whatever is free; UINT64_MAX: none is */
+    int strict;        /* the commit limit of xvm_limits is enforced */
+    uint64_t lockable; /* xvm_os_lock raises the lock limit up to this; 0: not at all */
+} xvm_os_rules;
 
-xvm_os_commit_rules xvm_os_get_commit_rules(void);
+xvm_os_rules xvm_os_get_rules(void);
 
 /* This thread's last failure; never NULL. */
 typedef struct xvm_os_failure {

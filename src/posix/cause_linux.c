@@ -1,7 +1,7 @@
-/* cause_linux.c - what Linux calls its limits, which knobs it has for them, and how it decides about a
- * commit. */
+/* cause_linux.c - what Linux calls its limits, which knobs it has for them, and how it decides. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 
 #include "os.h"
@@ -74,15 +74,23 @@ static uint64_t overcommit_mode(void)
     return mode;
 }
 
-/* The heuristic compares each commit, alone, with all of RAM and swap. */
-xvm_os_commit_rules xvm_os_get_commit_rules(void)
+static uint64_t hard_lock_limit(void)
 {
-    xvm_os_commit_rules rules = {UINT64_MAX, 0};
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+        return 0;
+    return limit.rlim_max == RLIM_INFINITY ? UINT64_MAX : limit.rlim_max;
+}
+
+/* The heuristic compares each commit, alone, with all of RAM and swap. */
+xvm_os_rules xvm_os_get_rules(void)
+{
     int saved = errno;
     uint64_t mode = overcommit_mode();
+    xvm_os_rules rules = {UINT64_MAX, mode == STRICT, hard_lock_limit()};
     struct sysinfo machine;
 
-    rules.strict = mode == STRICT;
     if (mode == HEURISTIC && sysinfo(&machine) == 0)
         rules.at_once = ((uint64_t)machine.totalram + machine.totalswap) * machine.mem_unit;
     errno = saved;

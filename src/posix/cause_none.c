@@ -27,7 +27,7 @@ const char *xvm_os_code_word(void)
     return "errno";
 }
 
-xvm_os_commit_rules xvm_os_get_commit_rules(void)
+xvm_os_rules xvm_os_get_rules(void)
 {
-    return (xvm_os_commit_rules){UINT64_MAX, 0};
+    return (xvm_os_rules){UINT64_MAX, 0, 0};
 }

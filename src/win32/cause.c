@@ -1,5 +1,4 @@
-/* cause.c - what Windows calls its limits, which knobs it has for them, and how it decides about a
- * commit. */
+/* cause.c - what Windows calls its limits, which knobs it has for them, and how it decides. */
 #include "call.h"
 
 xvm_os_words xvm_os_describe(xvm_os_cause cause)
@@ -54,12 +53,12 @@ const char *xvm_os_code_word(void)
 
 /* Whatever is free, a commit larger than RAM and page files together is refused; Wine, too, does so,
  * and tells nothing else. */
-xvm_os_commit_rules xvm_os_get_commit_rules(void)
+xvm_os_rules xvm_os_get_rules(void)
 {
     MEMORYSTATUSEX status = {.dwLength = sizeof status};
     DWORD before = GetLastError();
     uint64_t most = GlobalMemoryStatusEx(&status) ? status.ullTotalPageFile : UINT64_MAX;
 
     SetLastError(before);
-    return (xvm_os_commit_rules){most, 1};
+    return (xvm_os_rules){most, 1, 0};
 }

@@ -586,9 +586,9 @@ const char *xvm_os_code_word(void)
     return "code";
 }
 
-xvm_os_commit_rules xvm_os_get_commit_rules(void)
+xvm_os_rules xvm_os_get_rules(void)
 {
-    return (xvm_os_commit_rules){fake_commit_at_once, 0};
+    return (xvm_os_rules){fake_commit_at_once, 0, 0};
 }
 
 xvm_os_failure *xvm_os_thread_failure(void)
