@@ -45,5 +45,7 @@ const xvm_system_info *xvm_system(void)
     info.page_size = xvm_os_get_facts().page_size;
     info.allocation_granularity = xvm_os_get_facts().granularity;
     xvm_os_get_system(&info);
+    if (xvm_os_has_light_guards())
+        info.features |= XVM_HAS_LIGHT_GUARDS;
     return &info;
 }
