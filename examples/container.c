@@ -13,16 +13,20 @@
 
 enum { MiB = 1 << 20, WISH = 1024 };
 
-static int fill(xvm_region *region)
+static int tell(size_t done)
 {
     char why[256];
 
+    xvm_explain(why, sizeof why);
+    printf("after %u MiB: %s\n", (unsigned)(done / MiB), why);
+    return xvm_last_status() == XVM_E_BUDGET ? 0 : 1;
+}
+
+static int fill(xvm_region *region)
+{
     for (size_t at = 0; at < region->size; at += MiB) {
-        if (xvm_commit(region, at, MiB) != XVM_OK) {
-            xvm_explain(why, sizeof why);
-            printf("after %u MiB: %s\n", (unsigned)(at / MiB), why);
-            return xvm_last_status() == XVM_E_BUDGET ? 0 : 1;
-        }
+        if (xvm_commit(region, at, MiB) != XVM_OK)
+            return tell(at);
         memset((char *)region->base + at, 1, MiB); /* now the container pays */
     }
     printf("all %u MiB\n", (unsigned)(region->size / MiB));
@@ -47,7 +51,7 @@ int main(int count, char **arguments)
         options.budget = &container;
     }
     if (xvm_reserve(&region, wish * MiB, &options) != XVM_OK)
-        return 1;
+        return tell(0);
     result = fill(&region);
     xvm_release(&region);
     return result;

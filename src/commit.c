@@ -3,7 +3,7 @@
  *                     | what the system has      | commit             | decommit
  *     reserved        | closed pages             | xvm_os_commit      | -
  *     guard           | closed pages             | xvm_os_commit      | xvm_os_decommit
- *     guard, open     | open pages, marked       | xvm_os_unguard     | xvm_os_decommit
+ *     guard, marked   | open pages, marked       | xvm_os_unguard     | xvm_os_decommit
  *     sparse          | open chunks, pages marked| xvm_os_unguard     | xvm_os_guard
  *     sparse, coarse  | open chunks              | -                  | xvm_os_discard
  *     pinned          | huge pages, all there    | -                  | refused
@@ -44,14 +44,17 @@ static xvm_os_run chunk_at(const xvm_region *region, unsigned chunk)
     return (xvm_os_run){from, from + (pages < left ? pages : left), XVM_READ_WRITE};
 }
 
-/* All pages of a chunk are opened and marked. */
+/* All pages of a chunk are opened and marked. They must not be decommitted after a refusal: what is
+ * mapped anew would be charged. */
 static xvm_os_answer open_chunk(const xvm_region *region, unsigned chunk)
 {
     xvm_os_run run = chunk_at(region, chunk);
-    xvm_os_answer answer = xvm_os_protect_run(region, XVM_OS_COMMIT, &run, XVM_READ_WRITE);
+    xvm_os_answer answer =
+        xvm_os_commit(XVM_OS_COMMIT, start_of(region, &run), bytes_of(region, &run));
 
-    if (answer.status == XVM_OK && xvm_os_has_light_guards())
-        answer = xvm_os_guard(XVM_OS_COMMIT, start_of(region, &run), bytes_of(region, &run));
+    if (answer.status != XVM_OK || !xvm_os_has_light_guards())
+        return answer;
+    answer = xvm_os_guard(XVM_OS_COMMIT, start_of(region, &run), bytes_of(region, &run));
     if (answer.status != XVM_OK)
         (void)xvm_os_protect_run(region, XVM_OS_COMMIT, &run, XVM_NO_ACCESS);
     return answer;
@@ -151,43 +154,48 @@ static xvm_os_answer shut_sparse(xvm_region *region, xvm_os_operation why, range
 
 /* --- commit ----------------------------------------------------------------------------------- */
 
-/* What was closed by a decommit or for a guard may be marked as well. */
-static xvm_os_answer commit_closed(const xvm_region *region, const xvm_os_run *run)
+/* Closed pages are opened first, marks go then, policies come last. *opened: something has to be
+ * undone if the answer is a failure. */
+static xvm_os_answer open_run(xvm_region *region, const xvm_os_run *run, bool *opened)
 {
-    xvm_os_answer answer =
-        xvm_os_commit(XVM_OS_COMMIT, start_of(region, run), bytes_of(region, run));
+    bool marked = is_wanted(MARKED, run->state), closed = !marked || is_wanted(SHUT, run->state);
+    xvm_os_answer answer = DONE;
 
-    if (answer.status == XVM_OK && is_wanted(GUARDED, run->state) && xvm_os_has_light_guards())
+    if (closed)
+        answer = xvm_os_commit(XVM_OS_COMMIT, start_of(region, run), bytes_of(region, run));
+    *opened = closed && answer.status == XVM_OK;
+    if (answer.status == XVM_OK && marked)
         answer = xvm_os_unguard(XVM_OS_COMMIT, start_of(region, run), bytes_of(region, run));
-    return answer;
+    if (answer.status != XVM_OK || !LOAD(&region->own.renew))
+        return answer;
+    *opened = true;
+    return xvm_os_attach_policies(region, run->from, run->to);
 }
 
 /* On failure *reached is behind the run when it has to be undone. */
 static xvm_os_answer commit_run(xvm_region *region, const xvm_os_run *run, size_t *reached)
 {
-    xvm_os_answer answer;
+    bool opened = false;
+    xvm_os_answer answer =
+        region->own.sparse ? commit_sparse(region, run) : open_run(region, run, &opened);
 
-    *reached = run->from;
-    if (region->own.sparse)
-        return commit_sparse(region, run);
-    if (run->state & XVM_OS_STATE_OPEN)
-        return xvm_os_unguard(XVM_OS_COMMIT, start_of(region, run), bytes_of(region, run));
-    if (is_wanted(GUARDED, run->state)) /* two calls, of which the second may be refused */
-        *reached = run->to;
-    answer = commit_closed(region, run);
-    if (answer.status != XVM_OK || !LOAD(&region->own.renew))
-        return answer;
-    *reached = run->to;
-    return xvm_os_attach_policies(region, run->from, run->to);
+    *reached = opened ? run->to : run->from;
+    return answer;
 }
 
 static xvm_os_answer uncommit_run(xvm_region *region, const xvm_os_run *run)
 {
     if (region->own.sparse)
         return close_sparse(region, XVM_OS_COMMIT, run);
-    if (run->state & XVM_OS_STATE_OPEN)
+    if (is_wanted(MARKED, run->state) && !is_wanted(SHUT, run->state))
         return xvm_os_guard(XVM_OS_COMMIT, start_of(region, run), bytes_of(region, run));
     return xvm_os_decommit(start_of(region, run), bytes_of(region, run), &region->own.renew);
+}
+
+/* What a run is whose undoing was refused. A mark that was closed beneath is open there now. */
+static unsigned stuck_state(unsigned state)
+{
+    return is_wanted(SHUT, state) ? XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED : XVM_READ_WRITE;
 }
 
 /* Uncommitted runs of the range that the system has committed go back. The number of pages that did
@@ -199,7 +207,9 @@ static size_t undo_commit(xvm_region *region, range r)
 
     while (next_run(region, &at, r.to, UNCOMMITTED, &run))
         if (uncommit_run(region, &run).status != XVM_OK)
-            stuck += xvm_os_note(region, (range){run.from, run.to}, ANY, 0, XVM_READ_WRITE);
+            stuck += xvm_os_note(region, (range){run.from, run.to}, ANY, 0, stuck_state(run.state));
+        else if (is_wanted(SHUT, run.state))
+            (void)xvm_os_note(region, (range){run.from, run.to}, ANY, 0, XVM_OS_STATE_GUARD);
     return stuck;
 }
 
@@ -348,7 +358,7 @@ static xvm_os_answer guard_run(xvm_region *region, const xvm_os_run *run)
         return shut_range(region, r, XVM_OS_STATE_GUARD);
     answer = xvm_os_guard(XVM_OS_GUARD, start_of(region, run), bytes_of(region, run));
     if (answer.status == XVM_OK)
-        xvm_os_note(region, r, ANY, 0, XVM_OS_STATE_GUARD | XVM_OS_STATE_OPEN);
+        xvm_os_note(region, r, ANY, 0, XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED);
     else
         (void)xvm_os_unguard(XVM_OS_GUARD, start_of(region, run), bytes_of(region, run));
     return answer;

@@ -63,7 +63,8 @@ static bool is_separator(char c)
 
 static bool is_name(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '*';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '*' ||
+           c == '_';
 }
 
 /* A decimal number at *at, which moves behind it; false when there is none or it is too large. */

@@ -89,7 +89,8 @@ xvm_os_answer xvm_os_release(void *os_base, size_t os_size);
 
 /* --- pages ------------------------------------------------------------------------------------ */
 
-/* Reserved pages become committed: readable, writable, zero. All or nothing. */
+/* Reserved pages, or such as were protected with XVM_NO_ACCESS and never touched, become committed:
+ * readable, writable, zero. All or nothing. */
 xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size);
 
 /* Any pages become reserved. On failure bytes are intact, but pages may have lost protection and

@@ -360,7 +360,8 @@ static bool is_state(unsigned state)
     unsigned protection = state & XVM_OS_STATE_PROTECTION;
 
     return state == XVM_OS_STATE_RESERVED || state == XVM_OS_STATE_GUARD ||
-           state == (XVM_OS_STATE_GUARD | XVM_OS_STATE_OPEN) ||
+           state == (XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED) ||
+           state == (XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED | XVM_OS_STATE_SHUT) ||
            ((state & ~(unsigned)(XVM_OS_STATE_PROTECTION | XVM_OS_STATE_LOCKED)) == 0 &&
             protection >= XVM_NO_ACCESS && protection <= XVM_READ_WRITE_EXECUTE);
 }

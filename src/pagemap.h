@@ -11,7 +11,7 @@
  *
  * Rules, which xvm_os_pagemap_check tests:
  *   1  A state is 0 (reserved), or a protection from 1 to 5 with or without XVM_OS_STATE_LOCKED, or
- *      XVM_OS_STATE_GUARD with or without XVM_OS_STATE_OPEN.
+ *      XVM_OS_STATE_GUARD, alone, with XVM_OS_STATE_MARKED, or with that and XVM_OS_STATE_SHUT.
  *   2  Above level 0 a state stands for all pages below it, or is MIXED. Below a state that is not
  *      MIXED nothing is looked at.
  *   3  States that are all equal below an entry are one state in that entry.
@@ -41,7 +41,9 @@ enum {
     XVM_OS_STATE_PROTECTION = 7, /* mask: an xvm_protection, 0 = reserved */
     XVM_OS_STATE_LOCKED = 8,
     XVM_OS_STATE_GUARD = 16, /* neither reserved nor committed */
-    XVM_OS_STATE_OPEN = 32,  /* a light guard: beneath it the page is readable and writable */
+    XVM_OS_STATE_MARKED =
+        32,                 /* a light guard; without it the page is closed, as reserved ones are */
+    XVM_OS_STATE_SHUT = 64, /* and closed beneath the mark: to open it again was refused */
     XVM_OS_STATE_MIXED = 255
 };
 

@@ -115,11 +115,11 @@ static void note_truth(xvm_region *region, const xvm_os_run *run, unsigned other
     }
 }
 
-/* A guard that is not what it was is one all the same. */
+/* A mark that could not be opened beneath is one all the same. */
 static void note_refused(xvm_region *region, const xvm_os_run *run, unsigned other)
 {
     if (is_wanted(GUARDED, run->state))
-        xvm_os_note(region, (range){run->from, run->to}, ANY, 0, XVM_OS_STATE_GUARD);
+        xvm_os_note(region, (range){run->from, run->to}, ANY, ~0u, XVM_OS_STATE_SHUT);
     else
         note_truth(region, run, other);
 }
@@ -127,7 +127,7 @@ static void note_refused(xvm_region *region, const xvm_os_run *run, unsigned oth
 /* What the state says of the pages themselves, also of those beneath a light guard. */
 static unsigned protection_below(unsigned state)
 {
-    return state == (XVM_OS_STATE_GUARD | XVM_OS_STATE_OPEN) ? XVM_READ_WRITE : state;
+    return is_wanted(MARKED, state) ? XVM_READ_WRITE : state;
 }
 
 /* Each is tried twice, as a refusal may pass. */
@@ -146,8 +146,10 @@ xvm_os_answer xvm_os_restore_protection(xvm_region *region, xvm_os_operation why
         answer = xvm_os_protect_run(region, why, &run, state);
         if (answer.status != XVM_OK)
             answer = xvm_os_protect_run(region, why, &run, state);
-        if (answer.status == XVM_OK)
+        if (answer.status == XVM_OK) {
+            xvm_os_note(region, (range){run.from, run.to}, SHUT, ~(unsigned)XVM_OS_STATE_SHUT, 0);
             continue;
+        }
         note_refused(region, &run, other);
         worst = answer;
     }

@@ -44,6 +44,8 @@ static const want INACCESSIBLE = {XVM_OS_STATE_PROTECTION, XVM_NO_ACCESS, false}
 static const want LOCKED = {XVM_OS_STATE_LOCKED, XVM_OS_STATE_LOCKED, false};
 static const want UNLOCKED = {XVM_OS_STATE_LOCKED, XVM_OS_STATE_LOCKED, true};
 static const want GUARDED = {XVM_OS_STATE_GUARD, XVM_OS_STATE_GUARD, false};
+static const want MARKED = {XVM_OS_STATE_MARKED, XVM_OS_STATE_MARKED, false};
+static const want SHUT = {XVM_OS_STATE_SHUT, XVM_OS_STATE_SHUT, false};
 static const want UNGUARDED = {XVM_OS_STATE_GUARD, XVM_OS_STATE_GUARD, true};
 
 static const xvm_os_answer DONE = {XVM_OK, 0};

@@ -99,6 +99,9 @@ void pretend_page_size(size_t page, size_t granularity);
 /* True where memory is a model of it and large reservations are refused. */
 bool memory_is_fake(void);
 
+/* True where there are none, or where they could be left out from now on. */
+bool has_no_light_guards(void);
+
 /* True where the system tells which pages are resident. */
 bool residency_is_known(void);
 

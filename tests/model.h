@@ -8,23 +8,28 @@
 #define XVM_TESTS_MODEL_H
 
 #include "harness.h"
+#include "xvm/budget.h"
 #include "xvm/region.h"
 
 enum { MODEL_PAGES = 64 };
 
 typedef struct model_page {
-    unsigned char protection; /* 0 = reserved */
-    bool locked, maybe_zero;  /* maybe_zero: lazily discarded since it was written */
-    unsigned char byte;       /* all bytes of the page, or zero */
+    unsigned char protection; /* 0 = reserved, or a guard */
+    bool guard;
+    bool locked, maybe_zero; /* maybe_zero: lazily discarded since it was written */
+    unsigned char byte;      /* all bytes of the page, or zero */
 } model_page;
 
 typedef struct model {
     xvm_region *region;
+    const xvm_budget *budget;
     size_t first, count, page;
     uint64_t seed;
     model_page pages[MODEL_PAGES];
     size_t steps;
     bool may_fault; /* fault probes are for one thread only */
+    bool marks;  /* the system's table does not show which pages are closed: sparse, light guards */
+    bool coarse; /* and a touch does not show it either */
 } model;
 
 typedef struct model_range {
@@ -157,6 +162,31 @@ static inline void model_unlock(model *m)
         m->pages[i].locked = false;
 }
 
+static inline void model_guard(model *m)
+{
+    model_range r = model_pick_range(m, 0);
+
+    CHECK_EQUAL(xvm_guard(m->region, r.offset, r.size), XVM_OK);
+    for (size_t i = r.from; i < r.to; i++)
+        m->pages[i] = (model_page){.guard = true};
+}
+
+/* Two ranges at once, in any order. */
+static inline void model_discard_ranges(model *m)
+{
+    model_range a = model_pick_range(m, -1), b = model_pick_range(m, -1);
+    xvm_range both[2] = {{a.offset, a.size}, {b.offset, b.size}};
+    bool refused = model_any(m, a, model_is_reserved) || model_any(m, b, model_is_reserved);
+
+    CHECK_EQUAL(xvm_discard_ranges(m->region, both, 2, XVM_DISCARD_ZERO),
+                refused ? XVM_E_NOT_COMMITTED : XVM_OK);
+    for (size_t i = 0; !refused && i < m->count; i++)
+        if ((i >= a.from && i < a.to) || (i >= b.from && i < b.to)) {
+            m->pages[i].byte = 0;
+            m->pages[i].maybe_zero = false;
+        }
+}
+
 static inline void model_prefault(model *m)
 {
     model_range r = model_pick_range(m, 1);
@@ -200,7 +230,7 @@ static inline void model_touch(model *m)
     model_page *p = &m->pages[i];
 
     if (p->protection == 0 || p->protection == XVM_NO_ACCESS) {
-        if (m->may_fault && m->steps % 16 == 0)
+        if (m->may_fault && m->steps % 16 == 0 && !(m->coarse && p->protection == 0))
             CHECK(faults_on_read(model_address(m, i)) && faults_on_write(model_address(m, i)));
         return;
     }
@@ -230,7 +260,17 @@ static inline void model_check_truth(const model *m)
 
     look_at_pages(model_address(m, 0), m->count, m->page, truth);
     for (size_t i = 0; i < m->count; i++)
-        CHECK_EQUAL(truth[i] & shown_truth(), expected[m->pages[i].protection] & shown_truth());
+        if (m->pages[i].protection != 0 || !m->marks)
+            CHECK_EQUAL(truth[i] & shown_truth(), expected[m->pages[i].protection] & shown_truth());
+}
+
+static inline size_t model_count_guards(const model *m)
+{
+    size_t guarded = 0;
+
+    for (size_t i = 0; i < m->count; i++)
+        guarded += m->pages[i].guard ? m->page : 0;
+    return guarded;
 }
 
 static inline void model_count(const model *m, size_t *committed, size_t *locked)
@@ -244,8 +284,9 @@ static inline void model_count(const model *m, size_t *committed, size_t *locked
 static inline void model_step(model *m)
 {
     static void (*const calls[])(model * m) = {
-        model_commit, model_commit, model_commit,  model_decommit, model_discard, model_protect,
-        model_lock,   model_unlock, model_protect, model_prefault, model_broken};
+        model_commit, model_commit,  model_commit,   model_commit, model_decommit,
+        model_guard,  model_discard, model_protect,  model_lock,   model_discard_ranges,
+        model_unlock, model_protect, model_prefault, model_broken};
 
     m->steps++;
     calls[model_pick(m, sizeof calls / sizeof *calls)](m);

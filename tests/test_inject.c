@@ -398,6 +398,7 @@ TEST(each_call_of_each_operation_refused_once)
 }
 
 static char playing[96]; /* what is being refused, for messages */
+static xvm_budget taxes; /* must agree with the region */
 
 /* Whatever was refused, what the region says must be true, and all of it can be given back. */
 static void check_truthful(xvm_region *r)
@@ -409,6 +410,7 @@ static void check_truthful(xvm_region *r)
     for (size_t i = 0; i < PAGES; i++)
         committed += now.is_committed[i] ? page : 0;
     CHECK_EQUAL(now.committed, committed);
+    CHECK_EQUAL(taxes.used, committed);
     CHECK(now.locked <= now.committed);
     for (size_t i = 0; i < PAGES; i++) {
         if (faults_on_read(page_at(r, i)) != now.is_committed[i])
@@ -425,32 +427,80 @@ static void check_truthful(xvm_region *r)
     CHECK(xvm_release(r) == XVM_OK);
 }
 
+static xvm_status guard_middle(xvm_region *r)
+{
+    return xvm_guard(r, page, 7 * page);
+}
+
+static xvm_status guard_and_commit(xvm_region *r)
+{
+    xvm_status status = xvm_guard(r, 7 * page, 3 * page);
+
+    return status == XVM_OK ? xvm_commit(r, 0, r->size) : status;
+}
+
+static xvm_status guard_and_decommit(xvm_region *r)
+{
+    xvm_status status = xvm_guard(r, 7 * page, 3 * page);
+
+    return status == XVM_OK ? xvm_decommit(r, 0, r->size) : status;
+}
+
+/* What may have stopped on the way is only asked to be truthful. */
+static const operation partial[] = {
+    {"guard, middle", guard_middle, DROPS},
+    {"guard and commit", guard_and_commit, DROPS},
+    {"guard and decommit", guard_and_decommit, DROPS},
+};
+enum { PARTIAL = sizeof partial / sizeof *partial };
+
+/* Regions of each kind. */
+static const xvm_reserve_options kinds[] = {
+    {.budget = &taxes},
+    {.budget = &taxes, .commit_mode = XVM_COMMIT_SPARSE},
+    {.budget = &taxes, .fork = XVM_FORK_ZERO, .name = "faults"},
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static const operation *every_operation(size_t i)
+{
+    return i < OPERATIONS ? &operations[i] : &partial[i - OPERATIONS];
+}
+
 /* One operation with the calls that a script names refused; the number of them that were. */
-static size_t refuse_by(const operation *o, const char *script)
+static size_t refuse_by(const operation *o, const xvm_reserve_options *kind, const char *script)
 {
     size_t refused;
     xvm_region r;
 
-    prepare(&r, NULL);
+    CHECK(xvm_budget_init(&taxes, "taxes", NULL, SIZE_MAX) == XVM_OK);
+    prepare(&r, kind);
     CHECK(xvm_inject(script) == XVM_OK);
     (void)o->run(&r);
     refused = xvm_injected();
     CHECK(xvm_inject(NULL) == XVM_OK);
-    snprintf(playing, sizeof playing, "%s, %s", o->name, script);
+    snprintf(playing, sizeof playing, "%s, %s, kind %d", o->name, script, (int)(kind - kinds));
     check_truthful(&r);
     return refused;
+}
+
+static bool can_refuse(const xvm_reserve_options *kind)
+{
+    return kind->commit_mode == XVM_COMMIT_CHARGED ||
+           (xvm_system()->features & XVM_HAS_FINE_SPARSE) != 0;
 }
 
 TEST(from_each_call_on_all_refused)
 {
     char script[32];
 
-    for (size_t i = 0; i < OPERATIONS; i++)
-        for (size_t n = 1;; n++) {
-            snprintf(script, sizeof script, "*@%zu+", n);
-            if (refuse_by(&operations[i], script) == 0)
-                break;
-        }
+    for (size_t k = 0; k < KINDS && can_refuse(&kinds[k]); k++)
+        for (size_t i = 0; i < OPERATIONS + PARTIAL; i++)
+            for (size_t n = 1;; n++) {
+                snprintf(script, sizeof script, "*@%zu+", n);
+                if (refuse_by(every_operation(i), &kinds[k], script) == 0)
+                    break;
+            }
 }
 
 TEST(each_pair_of_calls_refused)
@@ -461,17 +511,18 @@ TEST(each_pair_of_calls_refused)
     if (!residency_is_known() && !memory_is_fake())
         SKIP("qemu accepts the advice of the last resort and does nothing");
 
-    for (size_t i = 0; i < OPERATIONS; i++)
-        for (size_t n = 1, more = 1; more != 0; n++) {
-            more = 0;
-            for (size_t m = n + 1;; m++) {
-                snprintf(script, sizeof script, "*@%zu,*@%zu", n, m);
-                if (refuse_by(&operations[i], script) < 2)
-                    break;
-                more++;
-                pairs++;
+    for (size_t k = 0; k < KINDS && can_refuse(&kinds[k]); k++)
+        for (size_t i = 0; i < OPERATIONS + PARTIAL; i++)
+            for (size_t n = 1, more = 1; more != 0; n++) {
+                more = 0;
+                for (size_t m = n + 1;; m++) {
+                    snprintf(script, sizeof script, "*@%zu,*@%zu", n, m);
+                    if (refuse_by(every_operation(i), &kinds[k], script) < 2)
+                        break;
+                    more++;
+                    pairs++;
+                }
             }
-        }
     printf("%zu pairs\n", pairs);
     CHECK(pairs > 0);
 }

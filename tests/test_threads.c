@@ -22,7 +22,8 @@ static void play_part(void *context, int index)
                  .first = (size_t)index * MODEL_COUNT,
                  .count = MODEL_COUNT,
                  .page = xvm_page_size(),
-                 .seed = (uint64_t)index * 7919 + 3};
+                 .seed = (uint64_t)index * 7919 + 3,
+                 .marks = (xvm_system()->features & XVM_HAS_LIGHT_GUARDS) != 0};
     while (m->steps < STEPS)
         model_step(m);
 }

@@ -195,6 +195,23 @@ static int drop(void *address, size_t size)
                           locked == 0 ? MADV_DONTNEED : DONTNEED_LOCKED);
 }
 
+/* Light guards, which are refused on locked pages. The next commit must remove them. */
+static bool mark_pages(void *address, size_t size, unsigned char *renew)
+{
+    (void)xvm_os_munlock(XVM_OS_DECOMMIT, address, size);
+    if (xvm_os_guard(XVM_OS_DECOMMIT, address, size).status != XVM_OK)
+        return false;
+    *renew = 1;
+    return true;
+}
+
+/* Light guards that were there are no part of closed pages. */
+static bool unmark_pages(void *address, size_t size)
+{
+    return !xvm_os_has_light_guards() ||
+           xvm_os_unguard(XVM_OS_DECOMMIT, address, size).status == XVM_OK;
+}
+
 /* At the mapping limit mmap is refused whatever it would do. Closing whole mappings needs no new one;
  * guards close a part of one. The kernel keeps the charge until the range is mapped anew. */
 static int close_pages(void *address, size_t size, unsigned char *renew)
@@ -202,14 +219,12 @@ static int close_pages(void *address, size_t size, unsigned char *renew)
     int code = xvm_os_mprotect(XVM_OS_DECOMMIT, address, size, PROT_NONE);
 
     if (code == 0)
-        return drop(address, size);
-    if (!xvm_os_has_light_guards())
-        return code;
-    (void)xvm_os_munlock(XVM_OS_DECOMMIT, address, size); /* guards are refused on locked pages */
-    if (xvm_os_guard(XVM_OS_DECOMMIT, address, size).status != XVM_OK)
-        return code;
-    *renew = 1;
-    return 0;
+        code = drop(address, size);
+    else if (xvm_os_has_light_guards())
+        return mark_pages(address, size, renew) ? 0 : code;
+    if (code == 0 && !unmark_pages(address, size))
+        *renew = 1;
+    return code;
 }
 
 /* Of a large range the bytes go first: mmap would keep all other threads from committing meanwhile.

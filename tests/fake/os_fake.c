@@ -44,7 +44,8 @@ typedef struct slot {
 
 size_t fake_page_size = 4 << 10, fake_granularity = 64 << 10;
 bool fake_discard_zeroes = true, fake_light_guards = true, fake_counts_mappings = true;
-size_t fake_huge_page_size;
+bool fake_nothing_resident;
+size_t fake_huge_page_size = 64 << 10;
 uint64_t fake_container_limit, fake_container_used, fake_data_used, fake_slept;
 uint64_t fake_data_limit = UINT64_MAX, fake_commit_at_once = UINT64_MAX;
 
@@ -251,7 +252,8 @@ xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size)
     fake_page *pages = pages_of(address, size, &count, &s);
 
     for (size_t i = 0; i < count; i++)
-        demand(pages[i].state == FAKE_RESERVED, "a page to commit is not reserved");
+        demand(pages[i].state == FAKE_RESERVED || pages[i].protection == XVM_NO_ACCESS,
+               "a page to commit is not closed");
     if (is_refused(why, "fake_commit", address, size, XVM_E_COMMIT_LIMIT, &refusal))
         return refusal;
     for (size_t i = 0; i < count; i++) {
@@ -404,7 +406,7 @@ size_t xvm_os_resident(const void *address, size_t size)
     slot *s;
 
     (void)pages_of(address, size, &count, &s);
-    return size;
+    return fake_nothing_resident ? 0 : size;
 }
 
 /* Refused: the first half are guards. */

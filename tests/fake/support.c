@@ -105,3 +105,9 @@ bool memory_is_emulated(void)
 {
     return true;
 }
+
+bool has_no_light_guards(void)
+{
+    fake_light_guards = false;
+    return true;
+}

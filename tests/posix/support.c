@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "xvm/system.h"
 #include "xvm/testing.h"
 
 /* --- faults ----------------------------------------------------------------------------------- */
@@ -224,4 +225,9 @@ bool memory_is_emulated(void)
 #endif
 #endif
     return is_another_processor();
+}
+
+bool has_no_light_guards(void)
+{
+    return (xvm_system()->features & XVM_HAS_LIGHT_GUARDS) == 0;
 }

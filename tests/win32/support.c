@@ -1,6 +1,7 @@
 /* support.c - what a test can see on Windows: faults by a vectored handler, the rest from
  * VirtualQuery. */
 #include "harness.h"
+#include "xvm/system.h"
 #include "xvm/testing.h"
 
 #define WIN32_LEAN_AND_MEAN
@@ -195,4 +196,9 @@ bool residency_is_known(void)
 bool memory_is_emulated(void)
 {
     return GetProcAddress(GetModuleHandleA("ntdll.dll"), "wine_get_version") != NULL;
+}
+
+bool has_no_light_guards(void)
+{
+    return (xvm_system()->features & XVM_HAS_LIGHT_GUARDS) == 0;
 }
