@@ -57,6 +57,20 @@ TEST(the_sentence_of_the_header)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
+TEST(a_full_container_refuses_before_a_touch)
+{
+    xvm_region r = reserve_named(64 * MiB, "frames");
+
+    CHECK(xvm_commit(&r, 0, r.size) == XVM_OK);
+    fake_nothing_resident = true;
+    fake_container_limit = 256 * MiB;
+    fake_container_used = 255 * MiB;
+    CHECK_EQUAL(xvm_lock(&r, 0, r.size), XVM_E_COMMIT_LIMIT);
+    says("lock of 64 MiB in region 'frames' refused: ");
+    says(" is 256 MiB, 255 MiB in use and a margin kept free; ");
+    CHECK(xvm_release(&r) == XVM_OK);
+}
+
 TEST(a_container_budget_tells_which_of_the_two_refuses)
 {
     xvm_budget container;
