@@ -394,14 +394,18 @@ static bool budget(void)
     return status != XVM_OK;
 }
 
-/* Beyond all memory of any machine, where addresses suffice. */
+/* Four times the machine, where there are as many addresses. No more: Wine pays for each address. */
 static bool larger_than_memory(void)
 {
     xvm_reserve_options options = {.name = "everything"};
+    uint64_t wish = (uint64_t)1 << 40;
     xvm_status status;
     xvm_region r;
+    xvm_limits l;
 
-    if (sizeof(void *) == 4 || xvm_reserve(&r, (size_t)(16ull << 40), &options) != XVM_OK)
+    if (xvm_get_limits(&l) == XVM_OK && l.physical_total < wish)
+        wish = ((l.physical_total >> 30) + 1) << 32; /* whole GiB */
+    if (sizeof(void *) == 4 || xvm_reserve(&r, (size_t)wish, &options) != XVM_OK)
         return false;
     status = xvm_commit(&r, 0, r.size);
     (void)xvm_release(&r);
