@@ -1,4 +1,5 @@
-/* system.c - what Windows says of the machine once, and what it can do: tried, on a scratch page. */
+/* system.c - what Windows says of the machine once, and what it can do: tried, where it can be.
+ */
 #include <string.h>
 
 #include "call.h"
