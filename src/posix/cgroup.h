@@ -20,8 +20,8 @@ typedef struct xvm_os_groups {
     xvm_os_file files[XVM_OS_GROUP_LEVELS][XVM_OS_GROUP_FILES];
 } xvm_os_groups;
 
-/* What the ancestor with the least room left allows, and what of it is in use and cannot be dropped.
- * False: there is no limit, or it cannot be read. root is put before every path: "" but in tests.
+/* What the ancestor with the least room left allows, and what of it is in use and cannot be
+ * dropped. False: there is no limit, or it cannot be read. root is put before every path: "" but in tests.
  * memory: a limit of more than this is none. */
 bool xvm_os_groups_look(xvm_os_groups *g, const char *root, uint64_t memory, uint64_t *limit,
                         uint64_t *used);

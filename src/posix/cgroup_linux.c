@@ -8,9 +8,9 @@
  *     /sys/fs/cgroup/memory        the ancestor /pod            path[0 .. top)
  *     /sys/fs/cgroup/memory/box    the group of this process    path[0 .. length)
  *
- *                 limit                      use                    of that, can be dropped
- *     version 1   memory.limit_in_bytes      memory.usage_in_bytes  total_inactive_file of memory.stat
- *     version 2   memory.max, memory.high    memory.current         inactive_file of memory.stat
+ *                 limit                      use                    of that, droppable (memory.stat)
+ *     version 1   memory.limit_in_bytes      memory.usage_in_bytes  total_inactive_file
+ *     version 2   memory.max, memory.high    memory.current         inactive_file
  *
  *   1  A limit that is no number ("max", empty, negative), is not below 2^62 or is above the memory
  *      of the machine is none. Version 1 says 2^63 less a page for none.

@@ -1,7 +1,7 @@
 /* kept_linux.c - small files of the kernel that stay open, and their lines.
  *
- *     text:  | passed lines | next line | ... | cut off line |       read again with the cut off line
- *            0              next                             end     moved to the front
+ *     text:  | passed lines | next line | ... | cut off line |     read on with the cut off
+ *            0              next                             end   line moved to the front
  *
  *   1  offset is where text[0] lies in the file; text[end] is a zero byte.
  *   2  A descriptor is used and closed only while device and inode are those it was opened with.

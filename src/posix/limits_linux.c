@@ -6,8 +6,8 @@
  *     getrlimit, getrusage, /proc/sys/vm/max_map_count, /proc/self/maps
  *
  *   1  One thread at a time uses the files that stay open. Who finds them in use opens its own for
- *      this one look: nobody waits, so a thread that is stopped, cancelled or in a signal handler in
- *      the middle of a look costs the others time and nothing else.
+ *      this one look: nobody waits, so a thread that is stopped, cancelled or interrupted by a
+ *      signal in the middle of a look costs the others time and nothing else.
  *   2  holder is the process that uses them. After a fork it may be the parent: then its thread is
  *      not here, and the files are ours.
  *   3  They belong to one process: /proc/self of the parent is not that of the child.
@@ -159,8 +159,8 @@ static void read_faults(xvm_limits *out)
     out->major_faults = (uint64_t)use.ru_majflt;
 }
 
-/* The number of mappings is the number of lines. An emulator hands out a copy of the file, which lies
- * elsewhere and grows old: that does not stay open. */
+/* The number of mappings is the number of lines. An emulator hands out a copy of the file, which
+ * lies elsewhere and grows old: that does not stay open. */
 static void count_mappings(files *f, xvm_limits *out)
 {
     xvm_os_lines lines;
