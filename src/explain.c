@@ -97,16 +97,10 @@ static int look_before(const xvm_os_mapping *mapping, void *context)
     return 0;
 }
 
-/* What was not even tried, and so has no code, found no hole where one was asked for. */
 static void find_hole_cause(xvm_os_failure *f, const xvm_system_info *machine)
 {
     holes h = {machine->lowest_address, machine->highest_address, 0};
 
-    if (f->code == 0) {
-        f->cause = XVM_OS_CAUSE_NO_PLACE;
-        f->limit = f->used = UNKNOWN;
-        return;
-    }
     if (xvm_os_walk_mappings(look_before, &h).status != XVM_OK)
         return;
     look_at_hole(&h, h.behind, h.end);
@@ -130,17 +124,20 @@ static void find_address_cause(xvm_os_failure *f, const xvm_limits *l)
         find_hole_cause(f, &machine);
 }
 
-/* What the status alone tells, with the operation. */
+/* What the status alone tells, with the operation. A reservation that was not even tried, and so has
+ * no code, found no hole where one was asked for. */
 static void find_policy_cause(xvm_os_failure *f)
 {
     f->limit = f->used = UNKNOWN;
     if (f->status == XVM_E_ADDRESS_TAKEN)
         f->cause = XVM_OS_CAUSE_TAKEN;
+    else if (f->status == XVM_E_ADDRESS_SPACE)
+        f->cause = XVM_OS_CAUSE_NO_PLACE;
     else if (f->status == XVM_E_COMMIT_LIMIT)
         f->cause = XVM_OS_CAUSE_HUGE_POOL;
-    else if (f->code != 0 && f->operation == XVM_OS_PROTECT)
+    else if (f->status == XVM_E_PERMISSION && f->code != 0 && f->operation == XVM_OS_PROTECT)
         f->cause = XVM_OS_CAUSE_EXECUTE_POLICY;
-    else if (f->code != 0 && f->operation == XVM_OS_RESERVE)
+    else if (f->status == XVM_E_PERMISSION && f->code != 0 && f->operation == XVM_OS_RESERVE)
         f->cause = XVM_OS_CAUSE_HUGE_PRIVILEGE;
 }
 
@@ -160,32 +157,32 @@ static void find_limit_cause(xvm_os_failure *f)
         (void)blame(f, XVM_OS_CAUSE_MAPPINGS, l.map_limit, l.map_used, SPARE_MAPPINGS);
 }
 
-/* Only a limit that may have been reached is worth reading all of them, and only for a call that says
- * what it was about. */
+/* Only then are all limits worth reading. */
+static bool may_be_a_limit(const xvm_os_failure *f)
+{
+    switch (f->status) {
+    case XVM_E_COMMIT_LIMIT:
+        return f->operation != XVM_OS_RESERVE;
+    case XVM_E_ADDRESS_SPACE: /* a size that could not even be asked for has no code either */
+        return f->code != 0 || f->size > SIZE_MAX / 2;
+    case XVM_E_LOCK_LIMIT:
+    case XVM_E_MAP_LIMIT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A call that does not say what it was about has no cause. */
 void xvm_os_find_cause(xvm_os_failure *failure)
 {
     failure->cause = XVM_OS_CAUSE_UNKNOWN;
     if (failure->call == NULL)
         return;
-    switch (failure->status) {
-    case XVM_E_COMMIT_LIMIT:
-        if (failure->operation == XVM_OS_RESERVE)
-            find_policy_cause(failure);
-        else
-            find_limit_cause(failure);
-        return;
-    case XVM_E_ADDRESS_SPACE:
-    case XVM_E_LOCK_LIMIT:
-    case XVM_E_MAP_LIMIT:
+    if (may_be_a_limit(failure))
         find_limit_cause(failure);
-        return;
-    case XVM_E_ADDRESS_TAKEN:
-    case XVM_E_PERMISSION:
+    else
         find_policy_cause(failure);
-        return;
-    default:
-        return;
-    }
 }
 
 /* --- the sentence ----------------------------------------------------------------------------- */
