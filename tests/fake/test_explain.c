@@ -68,6 +68,9 @@ TEST(a_full_container_refuses_before_a_touch)
     CHECK_EQUAL(xvm_lock(&r, 0, r.size), XVM_E_COMMIT_LIMIT);
     says("lock of 64 MiB in region 'frames' refused: ");
     says(" is 256 MiB, 255 MiB in use and a margin kept free; ");
+    fake_container_used = 200 * MiB;
+    CHECK_EQUAL(xvm_lock(&r, 0, 50 * MiB), XVM_E_COMMIT_LIMIT); /* the margin is 8 MiB */
+    says(" is 256 MiB, 200 MiB in use and a margin kept free; ");
     CHECK(xvm_release(&r) == XVM_OK);
 }
 

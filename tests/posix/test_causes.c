@@ -65,7 +65,7 @@ static xvm_status meet_data_limit_in_small_steps(void)
     xvm_limits now;
 
     CHECK(xvm_get_limits(&now) == XVM_OK);
-    set_limit(RLIMIT_DATA, now.process_committed + 2 * MiB);
+    set_limit(RLIMIT_DATA, now.process_committed + 2 * MiB + 100);
     for (size_t at = 0; at < r.size && status == XVM_OK; at += xvm_page_size())
         status = xvm_commit(&r, at, 1);
     return status;
@@ -554,6 +554,38 @@ TEST(the_last_pages_name_the_limit)
     needs_a_real_kernel();
     CHECK(hear(&last, sentence));
     CHECK(strstr(sentence, last.said[0]) != NULL && strstr(sentence, last.said[2]) != NULL);
+}
+
+/* A reservation for code is refused by what a protect, or a commit, would be refused by. */
+static xvm_status reserve_for_code(void)
+{
+    xvm_region r;
+
+    if (prctl(SET_MDWE, 1ul, 0ul, 0ul, 0ul) != 0)
+        exit(CANNOT);
+    return xvm_reserve(&r, MiB, &(xvm_reserve_options){.flags = XVM_RESERVE_EXECUTABLE});
+}
+
+static xvm_status reserve_for_code_without_memory(void)
+{
+    xvm_region r;
+
+    set_limit(RLIMIT_DATA, 0);
+    return xvm_reserve(&r, MiB, &(xvm_reserve_options){.flags = XVM_RESERVE_EXECUTABLE});
+}
+
+TEST(a_reservation_for_code_names_the_step_that_was_refused)
+{
+    static const cause policy = {"", reserve_for_code, XVM_E_PERMISSION, {"", "", ""}, false};
+    static const cause memory = {
+        "", reserve_for_code_without_memory, XVM_E_COMMIT_LIMIT, {"", "", ""}, false};
+    char sentence[SENTENCE];
+
+    needs_a_real_kernel();
+    CHECK(hear(&memory, sentence) && strstr(sentence, "RLIMIT_DATA is 0 bytes") != NULL);
+    if (!hear(&policy, sentence))
+        SKIP("this kernel has no such policy");
+    CHECK(strstr(sentence, "reserve of 1 MiB") != NULL && strstr(sentence, "PR_SET_MDWE") != NULL);
 }
 
 /* What follows "refused: ". */
