@@ -315,15 +315,11 @@ static xvm_os_answer reserve(xvm_region *region, size_t size, size_t alignment,
     return reserve_as(region, &second);
 }
 
-/* Which step it was that was refused: memory and code are those of XVM_RESERVE_EXECUTABLE, unless they
- * are of explicit huge pages. */
+/* What is not permitted: explicit huge pages, or else the code of XVM_RESERVE_EXECUTABLE. */
 static xvm_os_operation refused_step(xvm_status status, const xvm_reserve_options *o)
 {
-    if (o->huge == XVM_HUGE_MUST_EXPLICIT)
-        return XVM_OS_RESERVE;
-    if (status == XVM_E_COMMIT_LIMIT)
-        return XVM_OS_COMMIT;
-    return status == XVM_E_PERMISSION ? XVM_OS_PROTECT : XVM_OS_RESERVE;
+    return status == XVM_E_PERMISSION && o->huge != XVM_HUGE_MUST_EXPLICIT ? XVM_OS_PROTECT
+                                                                           : XVM_OS_RESERVE;
 }
 
 /* --- public calls ----------------------------------------------------------------------------- */
