@@ -198,9 +198,9 @@ XVM_API xvm_status xvm_commit(xvm_region *region, size_t offset, size_t size);
  * threads      any, on different pages
  * linux        mmap(MAP_FIXED, PROT_NONE) over the own range: the only call that returns the charge
  *              of touched pages. Of more than 2 MiB the bytes are dropped by MADV_DONTNEED first, so
- *              that no other thread waits long. At the mapping limit mprotect(NONE) and MADV_DONTNEED, or MADV_GUARD_INSTALL: the memory is
- *              returned, the charge only with the next decommit or release. Sparse:
- *              MADV_GUARD_INSTALL
+ *              that no other thread waits long. At the mapping limit mprotect(NONE) and
+ *              MADV_DONTNEED, or MADV_GUARD_INSTALL: the memory is returned, the charge only with
+ *              the next decommit or release. Sparse: MADV_GUARD_INSTALL
  * windows      VirtualFree(MEM_DECOMMIT)
  * since        0.1
  */
