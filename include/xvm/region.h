@@ -193,14 +193,14 @@ XVM_API xvm_status xvm_commit(xvm_region *region, size_t offset, size_t size);
  *              dump, huge pages, node, name) hold for that commit too
  * errors       XVM_E_INVALID: range. XVM_E_MAP_LIMIT: the mapping limit is reached and the kernel
  *              has no other way either. XVM_E_PINNED: explicit huge pages. On error the bytes are
- *              intact, but for those of a range larger than 2 MiB, and of sparse regions: there
- *              some may have become zero
+ *              intact, but for those of a range larger than 2 MiB, of which some may be zero. In a
+ *              sparse region pages before the refused ones are reserved already
  * threads      any, on different pages
  * linux        mmap(MAP_FIXED, PROT_NONE) over the own range: the only call that returns the charge
  *              of touched pages. Of more than 2 MiB the bytes are dropped by MADV_DONTNEED first, so
- *              that no other thread waits long. At the mapping limit mprotect(NONE) and MADV_DONTNEED, or MADV_GUARD_INSTALL: the memory is
- *              returned, the charge only with the next decommit or release. Sparse:
- *              MADV_GUARD_INSTALL
+ *              that no other thread waits long. At the mapping limit mprotect(NONE) and
+ *              MADV_DONTNEED, or MADV_GUARD_INSTALL: the memory is returned, the charge only with
+ *              the next decommit or release. Sparse: MADV_GUARD_INSTALL
  * windows      VirtualFree(MEM_DECOMMIT)
  * since        0.1
  */

@@ -17,6 +17,7 @@
 #define XVM_VERSION_PATCH 0
 
 #include "xvm/budget.h"
+#include "xvm/growth.h"
 #include "xvm/region.h"
 #include "xvm/status.h"
 #include "xvm/system.h"

@@ -16,6 +16,7 @@
 #include "os.h"
 #include "os_fake.h"
 #include "pages.h"
+#include "tell.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define POISONS 1
@@ -606,4 +607,28 @@ void xvm_os_pause(unsigned round)
 void xvm_os_sleep(unsigned milliseconds)
 {
     fake_slept += milliseconds;
+}
+
+/* The fake poisons by itself: structures need not tell. */
+bool xvm_os_tell_listens(void)
+{
+    return false;
+}
+
+void xvm_os_tell_live(const void *address, size_t size)
+{
+    (void)address;
+    (void)size;
+}
+
+void xvm_os_tell_fresh(const void *address, size_t size)
+{
+    (void)address;
+    (void)size;
+}
+
+void xvm_os_tell_dead(const void *address, size_t size)
+{
+    (void)address;
+    (void)size;
 }
