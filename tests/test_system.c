@@ -188,6 +188,7 @@ TEST(reserving_moves_reserved)
     xvm_limits before = look();
     xvm_region r;
 
+    needs_plain_memory();
     needs(before.process_reserved, "this system does not tell what is reserved");
     CHECK(xvm_reserve(&r, SIZE, NULL) == XVM_OK);
     CHECK(rose(before.process_reserved, look().process_reserved, SIZE));
@@ -225,7 +226,8 @@ TEST(touching_moves_resident_and_faults)
     before = look();
     memset(r.base, 1, SIZE);
     after = look();
-    CHECK(rose(before.process_resident, after.process_resident, SIZE));
+    CHECK(after.process_resident + SLACK >= before.process_resident + SIZE);
+    CHECK(memory_is_emulated() || rose(before.process_resident, after.process_resident, SIZE));
     CHECK(after.process_resident <= resident_memory() + SLACK);
     CHECK(resident_memory() <= after.process_resident + SLACK);
     CHECK(xvm_release(&r) == XVM_OK);
