@@ -203,6 +203,31 @@ TEST(more_to_drop_than_in_use)
     expect("cache_beyond_use", 512, 0);
 }
 
+TEST(the_largest_numbers_are_no_limit_when_the_memory_is_not_known)
+{
+    static xvm_os_groups groups;
+    uint64_t limit, used;
+
+    CHECK(!xvm_os_groups_look(&groups, "tests/cgroup/v1_sentinel", UINT64_MAX, &limit, &used));
+    xvm_os_groups_forget(&groups);
+    CHECK(!xvm_os_groups_look(&groups, "tests/cgroup/garbage", UINT64_MAX, &limit, &used));
+    xvm_os_groups_forget(&groups);
+}
+
+TEST(limits_are_known_where_their_files_are)
+{
+    static xvm_os_groups groups;
+    uint64_t limit, used;
+
+    CHECK(!xvm_os_groups_look(&groups, "tests/cgroup/v2_max", MEMORY, &limit, &used));
+    CHECK(xvm_os_groups_are_known(&groups));
+    xvm_os_groups_forget(&groups);
+    CHECK(
+        !xvm_os_groups_look(&groups, "tests/cgroup/hybrid_without_memory", MEMORY, &limit, &used));
+    CHECK(!xvm_os_groups_are_known(&groups));
+    xvm_os_groups_forget(&groups);
+}
+
 TEST(nothing_is_there_at_all)
 {
     expect_none("no such tree");
