@@ -11,6 +11,13 @@
 
 #include "os.h"
 
+/* This thread's number: a small one that no other running thread has, given back when the thread ends.
+ * UINT_MAX: there are no more. */
+unsigned xvm_os_thread_index(void);
+
+/* Writes a message to the standard error output and ends the process abnormally. */
+void xvm_os_thread_stop(const char *message, size_t size);
+
 #define LOAD(word) __atomic_load_n((word), __ATOMIC_RELAXED)
 #define LOAD_ACQUIRE(word) __atomic_load_n((word), __ATOMIC_ACQUIRE)
 #define STORE(word, value) __atomic_store_n((word), (value), __ATOMIC_RELAXED)

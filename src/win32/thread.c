@@ -3,7 +3,11 @@
  * Thread-local variables of mingw are emulated with malloc, so the record lives in a fiber-local
  * slot, whose callback frees it with its thread. It is made at a thread's first failure.
  */
+#include <limits.h>
+#include <stdint.h>
+
 #include "call.h"
+#include "lock.h"
 
 enum { SPINS = 64, YIELDS = 128 }; /* rounds; then sleep */
 
@@ -68,4 +72,82 @@ void xvm_os_pause(unsigned round)
 void xvm_os_sleep(unsigned milliseconds)
 {
     Sleep(milliseconds);
+}
+
+/* --- numbers of threads ----------------------------------------------------------------------- */
+
+enum { INDICES = 256, WORD = 64 };
+
+static uint64_t taken[INDICES / WORD];                           /* bits */
+static DWORD tls = TLS_OUT_OF_INDEXES, fls = FLS_OUT_OF_INDEXES; /* values: the number + 1 */
+static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
+
+static void WINAPI give_index(void *value)
+{
+    unsigned index = (unsigned)(uintptr_t)value - 1;
+
+    if (value != NULL)
+        (void)__atomic_fetch_and(&taken[index / WORD], ~((uint64_t)1 << index % WORD),
+                                 __ATOMIC_RELEASE);
+}
+
+/* Fiber-local slots are told when a thread ends, thread-local ones are quick to read. */
+static BOOL CALLBACK make_slots(PINIT_ONCE which, void *parameter, void **context)
+{
+    (void)which;
+    (void)parameter;
+    (void)context;
+    tls = TlsAlloc();
+    fls = FlsAlloc(give_index);
+    return TRUE;
+}
+
+/* The lowest number that is free in one word; WORD: none is. */
+static unsigned take_bit(uint64_t *word)
+{
+    uint64_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+    while (now != UINT64_MAX) {
+        unsigned bit = (unsigned)__builtin_ctzll(~now);
+
+        if (__atomic_compare_exchange_n(word, &now, now | (uint64_t)1 << bit, 0, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return bit;
+    }
+    return WORD;
+}
+
+static __attribute__((noinline)) unsigned take_index(void)
+{
+    unsigned index = 0, bit = WORD;
+
+    InitOnceExecuteOnce(&once, make_slots, NULL, NULL);
+    if (tls == TLS_OUT_OF_INDEXES || fls == FLS_OUT_OF_INDEXES)
+        return UINT_MAX;
+    for (; index < INDICES && (bit = take_bit(&taken[index / WORD])) == WORD;)
+        index += WORD;
+    if (bit == WORD)
+        return UINT_MAX;
+    index += bit;
+    FlsSetValue(fls, (void *)(uintptr_t)(index + 1));
+    TlsSetValue(tls, (void *)(uintptr_t)(index + 1));
+    return index;
+}
+
+unsigned xvm_os_thread_index(void)
+{
+    DWORD before = GetLastError(), slot_now = tls;
+    uintptr_t index = slot_now != TLS_OUT_OF_INDEXES ? (uintptr_t)TlsGetValue(slot_now) : 0;
+    unsigned found = index != 0 ? (unsigned)index - 1 : take_index();
+
+    SetLastError(before);
+    return found;
+}
+
+void xvm_os_thread_stop(const char *message, size_t size)
+{
+    DWORD written;
+
+    WriteFile(GetStdHandle(STD_ERROR_HANDLE), message, (DWORD)size, &written, NULL);
+    TerminateProcess(GetCurrentProcess(), 3); /* as abort does, without its dialog */
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lock.h"
 #include "os.h"
 #include "os_fake.h"
 #include "pages.h"
@@ -514,10 +515,8 @@ xvm_os_answer xvm_os_get_limits(xvm_limits *out)
     out->process_committed = fake_data_used != 0 ? fake_data_used : committed;
     out->process_locked = locked;
     out->data_limit = fake_data_limit;
-    if (fake_container_limit != 0) {
-        out->container_limit = fake_container_limit;
-        out->container_used = fake_container_used;
-    }
+    out->headroom = ADDRESSES;
+    (void)xvm_os_container(&out->container_limit, &out->container_used);
     return answer(XVM_OK, 0);
 }
 
@@ -631,4 +630,15 @@ void xvm_os_tell_dead(const void *address, size_t size)
 {
     (void)address;
     (void)size;
+}
+
+unsigned xvm_os_thread_index(void)
+{
+    return 0;
+}
+
+void xvm_os_thread_stop(const char *message, size_t size)
+{
+    fwrite(message, 1, size, stderr);
+    abort();
 }

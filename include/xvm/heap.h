@@ -1,0 +1,257 @@
+/* heap.h - a private heap: fast, shared by threads, and gone in one piece.
+ *
+ *     | header | tables | lanes | states | blocks --->                                     max |
+ *       out of band, never beside a user's bytes   64 KiB slabs and runs of pages, one frontier
+ *
+ * One heap is one region, metadata included: creating reserves, growing commits, trimming gives back,
+ * destroying is one release. A pointer leads to its metadata by arithmetic alone; nothing of the heap
+ * lies in or between the blocks, so no overrun of a block can reach it.
+ *
+ * What is broken stops the program: freeing what is not a block of this heap, a part of one, or one
+ * that is free already, writes one line to the standard error output and ends the process, and never
+ * corrupts the heap. xvm_set_misuse_hook replaces that.
+ */
+#ifndef XVM_HEAP_H
+#define XVM_HEAP_H
+
+#include <stdbool.h>
+
+#include "xvm/region.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct xvm_heap xvm_heap;
+
+typedef enum xvm_heap_flag {
+    XVM_HEAP_SINGLE_THREAD = 1, /* one thread at a time uses it: no locks are taken */
+    XVM_HEAP_LOCKED = 2,        /* what is committed stays in memory */
+    XVM_HEAP_PREFAULT = 4,      /* no touch of what is committed faults */
+    XVM_HEAP_REALTIME = 8,      /* all of max_size is committed, prefaulted and locked at creation,
+                                   and nothing is given back: no operation makes a system call */
+    XVM_HEAP_ZERO_ON_FREE = 16, /* blocks are zeroed when they are freed */
+    XVM_HEAP_GUARDED = 32,      /* for finding bugs: each block ends at a guard page, freed blocks
+                                   are inaccessible for as long as possible */
+    XVM_HEAP_HUGE = 64          /* transparent huge pages */
+} xvm_heap_flag;
+
+/* How to make a heap; all zero is the default. */
+typedef struct xvm_heap_options {
+    size_t max_size;       /* of all, metadata included: the hard cap; at most 64 GiB; 0 = 64 GiB,
+                              where addresses are 32 bits 256 MiB */
+    size_t initial_size;   /* committed at creation, for blocks */
+    size_t grow_step;      /* least commit for each growth; 0 = an eighth, 64 KiB to 16 MiB */
+    size_t trim_threshold; /* free memory kept before giving back; 0 = an eighth of the most that
+                              was in use, at least 1 MiB; SIZE_MAX = all of it */
+    unsigned flags;        /* of xvm_heap_flag */
+    struct xvm_budget *budget; /* charged for what is committed */
+    const char *name;          /* static string: in messages, in the map */
+} xvm_heap_options;
+
+/* Makes a heap in a region of its own.
+ *
+ * heap       set to the heap; NULL on failure
+ * options    NULL = all zero
+ * result     an empty heap
+ * errors     XVM_E_INVALID: heap NULL, max_size too small for its own tables or above 64 GiB, an
+ *            unknown flag. As xvm_reserve, xvm_commit, xvm_lock
+ * threads    any
+ * linux      one reservation, one commit
+ * windows    the same
+ * since      0.4
+ */
+XVM_API xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options);
+
+/* Makes a heap in a region of the caller's, all of which it takes.
+ *
+ * region     reserved, nothing committed in it; it must outlive the heap and be left alone. Its size
+ *            is the cap: max_size is not looked at; budget and name are those of the region
+ * result     an empty heap
+ * errors     as xvm_heap_create; XVM_E_INVALID also when something is committed in the region
+ * threads    any
+ * linux      one commit
+ * windows    the same
+ * since      0.4
+ */
+XVM_API xvm_status xvm_heap_create_in(xvm_heap **heap, xvm_region *region,
+                                      const xvm_heap_options *options);
+
+/* Ends a heap, with all its blocks.
+ *
+ * heap       NULL is fine
+ * result     its memory is given back; a region of the caller's is decommitted. errno and
+ *            GetLastError are as before
+ * threads    not while another thread uses it
+ * since      0.4
+ */
+XVM_API void xvm_heap_destroy(xvm_heap *heap);
+
+/* Takes a block.
+ *
+ * size       bytes; 0 gives a block of its own all the same
+ * result     at least size bytes, a multiple of 16 away from 0, contents undefined; NULL: the cap,
+ *            the budget or memory, xvm_last_status() says which
+ * threads    any
+ * since      0.4
+ */
+XVM_API void *xvm_heap_alloc(xvm_heap *heap, size_t size);
+
+/* Takes a block of zeros.
+ *
+ * count,size their product is the size; NULL with XVM_E_ADDRESS_SPACE when that overflows
+ * result     as xvm_heap_alloc; pages that are known to be zero are not written
+ * threads    any
+ * since      0.4
+ */
+XVM_API void *xvm_heap_alloc_zeroed(xvm_heap *heap, size_t count, size_t size);
+
+/* Takes an aligned block.
+ *
+ * alignment  a power of two, up to the heap's size; NULL with XVM_E_INVALID otherwise
+ * result     as xvm_heap_alloc, a multiple of alignment away from 0
+ * threads    any
+ * since      0.4
+ */
+XVM_API void *xvm_heap_alloc_aligned(xvm_heap *heap, size_t size, size_t alignment);
+
+/* Changes the size of a block, in place or by moving it.
+ *
+ * block      NULL allocates
+ * size       bytes; 0 gives a small block, not NULL
+ * result     the block, with as many of its bytes as fit; NULL: as xvm_heap_alloc, and the old block
+ *            is untouched
+ * threads    any; one at a time for one block
+ * since      0.4
+ */
+XVM_API void *xvm_heap_realloc(xvm_heap *heap, void *block, size_t size);
+
+/* Gives a block back.
+ *
+ * block      NULL is fine
+ * result     the memory may be used again. errno and GetLastError are as before
+ * threads    any, whichever took it
+ * since      0.4
+ */
+XVM_API void xvm_heap_free(xvm_heap *heap, void *block);
+
+/* How many bytes of a block may be used.
+ *
+ * result     at least what was asked for; 0 for NULL
+ * threads    any
+ * since      0.4
+ */
+XVM_API size_t xvm_heap_usable_size(const xvm_heap *heap, const void *block);
+
+/* Does an address lie where this heap's blocks are?
+ *
+ * result     true for every byte of every block, also of free ones
+ * threads    any
+ * since      0.4
+ */
+XVM_API bool xvm_heap_owns(const xvm_heap *heap, const void *address);
+
+/* Frees all blocks at once.
+ *
+ * result     the heap is empty; what it may keep is kept
+ * threads    not while another thread uses it
+ * since      0.4
+ */
+XVM_API void xvm_heap_clear(xvm_heap *heap);
+
+/* Gives back what is free, but for so many bytes.
+ *
+ * keep       bytes
+ * result     bytes given back to the system; 0 for a real-time heap
+ * threads    any; what other threads have in their lanes stays there
+ * since      0.4
+ */
+XVM_API size_t xvm_heap_trim(xvm_heap *heap, size_t keep);
+
+/* What a heap holds. */
+typedef struct xvm_heap_stats {
+    size_t reserved, committed, committed_peak; /* bytes, metadata included */
+    size_t live_bytes, live_blocks;             /* usable bytes of blocks that are taken */
+    size_t cached_bytes;                        /* free, in lanes */
+    size_t free_bytes, largest_free;            /* free, committed or not yet used */
+    double
+        fragmentation; /* 1 - largest_free / free_bytes of what was used once; 0 when nothing is */
+    uint64_t allocs, frees, failures;
+    uint64_t faults; /* of the process since creation; UINT64_MAX = unknown */
+} xvm_heap_stats;
+
+/* Tells what a heap holds.
+ *
+ * out        filled; all zero for NULL
+ * result     exact when no other thread uses the heap meanwhile, otherwise near
+ * threads    any
+ * since      0.4
+ */
+XVM_API void xvm_heap_get_stats(const xvm_heap *heap, xvm_heap_stats *out);
+
+typedef enum xvm_format { XVM_FORMAT_TEXT = 0, XVM_FORMAT_JSON } xvm_format;
+
+/* The same as text, with a line for each size class.
+ *
+ * text,capacity  where to put it; always ends with a zero byte, cut where it does not fit; may be
+ *                NULL, 0
+ * result         the length of the whole text
+ * threads        any
+ * since          0.4
+ */
+XVM_API size_t xvm_heap_report(const xvm_heap *heap, xvm_format format, char *text,
+                               size_t capacity);
+
+/* What was done wrong. */
+typedef enum xvm_misuse {
+    XVM_MISUSE_FOREIGN = 1, /* not of this heap */
+    XVM_MISUSE_INTERIOR,    /* not the start of a block */
+    XVM_MISUSE_FREED,       /* free already */
+    XVM_MISUSE_OVERRUN,     /* written beyond the end of the block (XVM_HEAP_GUARDED) */
+    XVM_MISUSE_CORRUPT      /* the heap's own tables */
+} xvm_misuse;
+
+/* Is told of misuse; the call that met it then returns and has changed nothing. */
+typedef void (*xvm_misuse_hook)(xvm_misuse misuse, const xvm_heap *heap, const void *address,
+                                const char *message, void *context);
+
+/* Replaces "message and stop".
+ *
+ * hook       NULL restores it
+ * result     holds for all heaps
+ * threads    any; not while a misuse is being reported
+ * since      0.4
+ */
+XVM_API void xvm_set_misuse_hook(xvm_misuse_hook hook, void *context);
+
+/* Checks every rule of the heap's structure.
+ *
+ * result     XVM_OK
+ * errors     XVM_E_INVALID: heap NULL. XVM_E_CORRUPT: a rule is broken
+ * threads    not while another thread uses it
+ * linux      no system call
+ * windows    no system call
+ * since      0.4
+ */
+XVM_API xvm_status xvm_heap_check(const xvm_heap *heap);
+
+/* Looks at one live block; not 0 ends the walk. It must not use the heap. */
+typedef int (*xvm_block_visitor)(void *block, size_t usable, void *context);
+
+/* Visits every live block.
+ *
+ * visit,context  called for each, in no order
+ * result         XVM_OK, also when visit ended it
+ * errors         XVM_E_INVALID: heap or visit NULL
+ * threads        not while another thread uses it
+ * linux          no system call
+ * windows        no system call
+ * since          0.4
+ */
+XVM_API xvm_status xvm_heap_walk(xvm_heap *heap, xvm_block_visitor visit, void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

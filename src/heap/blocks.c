@@ -1,0 +1,519 @@
+/* blocks.c - taking and freeing: the path through a lane, and the way round it.
+ *
+ *     alloc: class --> this thread's lane --> its magazine: pop          no lock, no atomic, no search
+ *     free:  unit --> class, block, state --> the magazine: push
+ *
+ * Everything else is out of the way: no lane yet, an empty or a full magazine, large blocks, misuse.
+ */
+#include <string.h>
+
+#include "heap.h"
+
+enum { PURGE_AFTER = 16 }; /* frees of runs in a row, without a take */
+
+/* --- lanes ------------------------------------------------------------------------------------ */
+
+/* A lane is made of the heap's own memory, all zero: every magazine is empty. */
+static lane *make_lane(xvm_heap *heap)
+{
+    size_t at = heap->lane_count * sizeof(lane);
+    lane *made = NULL;
+
+    if (xvm_os_heap_need(heap, &heap->lane_table, at + sizeof(lane))) {
+        made = (lane *)(void *)((unsigned char *)heap->region->base + heap->lane_table.offset + at);
+        heap->lane_count++;
+    }
+    return made;
+}
+
+static lane *need_lane(xvm_heap *heap, lane **place)
+{
+    lane *found;
+
+    heap_lock(heap, &heap->lock);
+    found = *place;
+    if (found == NULL) {
+        found = make_lane(heap);
+        STORE_RELEASE(place, found);
+    }
+    heap_unlock(heap, &heap->lock);
+    return found;
+}
+
+/* This thread's lane for a slow operation. Threads without an index share one, and hold its lock until
+ * leave_lane. NULL: no memory for it. */
+static lane *enter_lane(xvm_heap *heap, unsigned thread)
+{
+    lane *mine = heap->lanes[thread];
+
+    if (mine != NULL)
+        return mine;
+    if (thread != LANES)
+        return need_lane(heap, &heap->lanes[thread]);
+    heap_lock(heap, &heap->shared_lock);
+    mine = heap->shared_lane != NULL ? heap->shared_lane : need_lane(heap, &heap->shared_lane);
+    if (mine == NULL)
+        heap_unlock(heap, &heap->shared_lock);
+    return mine;
+}
+
+static void leave_lane(xvm_heap *heap, unsigned thread)
+{
+    if (thread == LANES)
+        heap_unlock(heap, &heap->shared_lock);
+}
+
+static unsigned thread_of(const xvm_heap *heap)
+{
+    unsigned thread;
+
+    if ((heap->flags & XVM_HEAP_SINGLE_THREAD) != 0)
+        return 0;
+    thread = xvm_os_thread_index();
+    return thread < LANES ? thread : LANES;
+}
+
+/* --- magazines -------------------------------------------------------------------------------- */
+
+/* Half of a magazine comes from the class. */
+static bool refill(xvm_heap *heap, lane *l, unsigned c)
+{
+    entry *entries = l->entries + magazine_start(c);
+    unsigned wanted = magazine_size(c) / 2, got;
+
+    heap_lock(heap, &heap->classes[c].lock);
+    got = xvm_os_heap_carve(heap, c, entries, wanted);
+    heap_unlock(heap, &heap->classes[c].lock);
+    STORE(&l->heads[c].count, (uint64_t)got);
+    STORE(&l->taken[c], l->taken[c] + got);
+    return got != 0;
+}
+
+/* The older half of a full magazine goes to the class. */
+static void flush(xvm_heap *heap, lane *l, unsigned c)
+{
+    entry *entries = l->entries + magazine_start(c);
+    unsigned half = magazine_size(c) / 2, all = (unsigned)l->heads[c].count;
+
+    heap_lock(heap, &heap->classes[c].lock);
+    xvm_os_heap_return(heap, c, entries, half);
+    heap_unlock(heap, &heap->classes[c].lock);
+    memmove(entries, entries + half, (all - half) * sizeof *entries);
+    STORE(&l->heads[c].count, (uint64_t)(all - half));
+    STORE(&l->returned[c], l->returned[c] + half);
+}
+
+static void *pop(xvm_heap *heap, lane *l, unsigned c)
+{
+    magazine *m = &l->heads[c];
+    uint64_t count = m->count - 1;
+    entry e = l->entries[magazine_start(c) + count];
+
+    STORE(&m->count, count);
+    STORE(&m->allocs, m->allocs + 1);
+    STORE(&heap->states[e >> 32], (unsigned char)LIVE);
+    return heap->area + ((size_t)(uint32_t)e << GRAIN_SHIFT);
+}
+
+static void push(xvm_heap *heap, lane *l, unsigned c, entry e)
+{
+    magazine *m = &l->heads[c];
+
+    STORE(&heap->states[e >> 32], (unsigned char)CACHED);
+    l->entries[magazine_start(c) + m->count] = e;
+    STORE(&m->count, m->count + 1);
+}
+
+/* --- small blocks ----------------------------------------------------------------------------- */
+
+static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, unsigned c)
+{
+    unsigned thread = thread_of(heap);
+    lane *l = enter_lane(heap, thread);
+    void *block = NULL;
+
+    if (l == NULL)
+        return NULL;
+    if (l->heads[c].count != 0 || refill(heap, l, c))
+        block = pop(heap, l, c);
+    leave_lane(heap, thread);
+    return block;
+}
+
+static inline void *take_small(xvm_heap *heap, size_t size)
+{
+    unsigned c = class_of(size);
+    lane *l = heap->lanes[thread_of(heap)];
+
+    if (__builtin_expect(l == NULL || l->heads[c].count == 0, 0))
+        return take_small_slowly(heap, c);
+    return pop(heap, l, c);
+}
+
+/* A pointer to a block of a slab: which one it is. */
+typedef struct place {
+    unsigned size_class;
+    entry e;
+    bool is_start;
+} place;
+
+static inline place place_in(const xvm_heap *heap, const unit_info *u, size_t offset)
+{
+    unsigned c = (unsigned)LOAD(&u->size_class) - 1;
+    uint64_t facts = heap->reciprocals[c], in_unit = offset & (UNIT - 1);
+    uint64_t block = in_unit * (facts >> 32) >> 32, size = (uint32_t)facts;
+
+    return (place){c, offset >> GRAIN_SHIFT | ((uint64_t)(u->states << STATE_SHIFT) + block) << 32,
+                   block * size == in_unit && block < heap->classes[c].blocks};
+}
+
+static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, place p)
+{
+    unsigned thread = thread_of(heap);
+    lane *l = enter_lane(heap, thread);
+
+    if (l == NULL) { /* no memory for a lane: the class takes it */
+        STORE(&heap->states[p.e >> 32], (unsigned char)CACHED);
+        heap_lock(heap, &heap->classes[p.size_class].lock);
+        xvm_os_heap_return(heap, p.size_class, &p.e, 1);
+        heap->classes[p.size_class].direct++;
+        heap_unlock(heap, &heap->classes[p.size_class].lock);
+        return;
+    }
+    if (l->heads[p.size_class].count == magazine_size(p.size_class))
+        flush(heap, l, p.size_class);
+    push(heap, l, p.size_class, p.e);
+    leave_lane(heap, thread);
+}
+
+static inline void give_small(xvm_heap *heap, place p)
+{
+    lane *l = heap->lanes[thread_of(heap)];
+
+    if (__builtin_expect(l == NULL || l->heads[p.size_class].count == magazine_size(p.size_class),
+                         0))
+        give_small_slowly(heap, p);
+    else
+        push(heap, l, p.size_class, p.e);
+}
+
+/* --- large blocks ----------------------------------------------------------------------------- */
+
+static uint32_t pages_for(const xvm_heap *heap, size_t size)
+{
+    size_t most = (size_t)heap->end << PAGE_SHIFT;
+
+    return size > most ? 0 : (uint32_t)((size + PAGE - 1) >> PAGE_SHIFT);
+}
+
+static void count_large(xvm_heap *heap, uint32_t pages)
+{
+    size_t used = (size_t)heap->frontier - heap->free_pages;
+
+    heap->large_allocs++;
+    heap->large_pages += pages;
+    heap->frees_in_row = 0;
+    heap->peak_pages = used > heap->peak_pages ? used : heap->peak_pages;
+}
+
+static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
+{
+    uint32_t pages = pages_for(heap, size), start;
+    size_t align = alignment >> PAGE_SHIFT;
+    bool taken;
+
+    if (pages == 0 || align > heap->end)
+        return NULL;
+    heap_lock(heap, &heap->lock);
+    taken =
+        xvm_os_heap_take_run(heap, pages, align > 1 ? (uint32_t)align : 1, RUN_LIVE, &start, zero);
+    if (taken)
+        count_large(heap, pages);
+    heap_unlock(heap, &heap->lock);
+    return taken ? page_address(heap, start) : NULL;
+}
+
+/* Free memory beyond the threshold goes back once a program frees and takes nothing: giving it back
+ * between a free and a take of the same size would cost both of them more than the memory is worth. */
+static void settle(xvm_heap *heap)
+{
+    size_t threshold = heap->trim_threshold >> PAGE_SHIFT;
+    size_t unused = heap->dirty_pages + (heap->touched - heap->frontier);
+
+    if (heap->trim_threshold == 0)
+        threshold = heap->peak_pages / 32 > 256 ? heap->peak_pages / 32 : 256;
+    if (heap->frees_in_row >= PURGE_AFTER && unused > threshold)
+        (void)xvm_os_heap_purge(heap, threshold / 2);
+}
+
+static void give_large(xvm_heap *heap, uint32_t start)
+{
+    heap_lock(heap, &heap->lock);
+    heap->large_frees++;
+    heap->frees_in_row++;
+    heap->large_pages -= pages_of(&heap->pages[start]);
+    xvm_os_heap_free_run(heap, start);
+    if (heap->trim_threshold != SIZE_MAX)
+        settle(heap);
+    heap_unlock(heap, &heap->lock);
+}
+
+/* --- what a pointer is ------------------------------------------------------------------------ */
+
+typedef struct found {
+    xvm_misuse wrong; /* 0: it is a live block */
+    bool is_small;
+    place small;
+    uint32_t page; /* large: its first */
+    size_t usable;
+} found;
+
+static xvm_misuse check_small(const xvm_heap *heap, const place *p)
+{
+    if (!p->is_start)
+        return XVM_MISUSE_INTERIOR;
+    return LOAD(&heap->states[p->e >> 32]) == LIVE ? (xvm_misuse)0 : XVM_MISUSE_FREED;
+}
+
+/* Does a page lie in a free run? It is looked for step by step: this ends the program. */
+static bool is_free_page(const xvm_heap *heap, uint32_t page)
+{
+    if (page >= heap->frontier)
+        return true;
+    while (page != 0 && kind_of(&heap->pages[page]) == RUN_INSIDE)
+        page--;
+    return kind_of(&heap->pages[page]) == RUN_FREE;
+}
+
+/* A run's first page says what it is; a page inside of one, that it is inside. */
+static void find_large(const xvm_heap *heap, size_t offset, found *b)
+{
+    const page_info *p;
+
+    b->page = (uint32_t)(offset >> PAGE_SHIFT);
+    b->wrong = XVM_MISUSE_FOREIGN;
+    if (b->page >= LOAD(&heap->touched))
+        return;
+    p = &heap->pages[b->page];
+    b->usable = (size_t)pages_of(p) << PAGE_SHIFT;
+    if ((offset & (PAGE - 1)) == 0 && b->page < LOAD(&heap->frontier) &&
+        (LOAD(&p->size_kind) & KIND_MASK) == RUN_LIVE)
+        b->wrong = (xvm_misuse)0;
+    else
+        b->wrong = is_free_page(heap, b->page) ? XVM_MISUSE_FREED : XVM_MISUSE_INTERIOR;
+}
+
+static found find_block(const xvm_heap *heap, const void *address)
+{
+    size_t offset = (size_t)((const unsigned char *)address - heap->area);
+    found b = {.wrong = XVM_MISUSE_FOREIGN};
+    const unit_info *u;
+
+    if (offset >= heap->area_size)
+        return b;
+    if (offset >> PAGE_SHIFT >= LOAD(&heap->touched))
+        return b;
+    u = &heap->units[offset >> UNIT_SHIFT];
+    b.is_small = LOAD(&u->size_class) != 0;
+    if (!b.is_small) {
+        find_large(heap, offset, &b);
+        return b;
+    }
+    b.small = place_in(heap, u, offset);
+    b.wrong = check_small(heap, &b.small);
+    b.usable = (uint32_t)heap->reciprocals[b.small.size_class];
+    return b;
+}
+
+/* --- public calls ----------------------------------------------------------------------------- */
+
+static __attribute__((noinline)) void *refuse(xvm_heap *heap, size_t size, xvm_status status)
+{
+    xvm_os_site site = {.call = "heap allocation", .name = heap->name, .size = size};
+
+    ATOMIC_ADD(&heap->failures, 1);
+    (void)xvm_os_fail_at(&site, (xvm_os_answer){status, 0});
+    return NULL;
+}
+
+/* Memory was refused by the region, which has said why, or by the cap. */
+static void *refuse_for(xvm_heap *heap, size_t size)
+{
+    bool capped = pages_for(heap, size) == 0 || heap->refused_by_cap;
+
+    if (capped)
+        return refuse(heap, size, XVM_E_ADDRESS_SPACE);
+    ATOMIC_ADD(&heap->failures, 1);
+    return NULL;
+}
+
+static __attribute__((noinline)) void *take_other(xvm_heap *heap, size_t size, size_t alignment,
+                                                  bool *zero)
+{
+    void *block = take_large(heap, size, alignment, zero);
+
+    return block != NULL ? block : refuse_for(heap, size);
+}
+
+void *xvm_heap_alloc(xvm_heap *heap, size_t size)
+{
+    bool zero;
+    void *block;
+
+    if (__builtin_expect(size > LARGEST_SMALL, 0))
+        return take_other(heap, size, 1, &zero);
+    block = take_small(heap, size);
+    return __builtin_expect(block != NULL, 1) ? block : refuse_for(heap, size);
+}
+
+void *xvm_heap_alloc_zeroed(xvm_heap *heap, size_t count, size_t size)
+{
+    bool zero = false;
+    size_t whole;
+    void *block;
+
+    if (__builtin_mul_overflow(count, size, &whole))
+        return refuse(heap, SIZE_MAX, XVM_E_ADDRESS_SPACE);
+    if (whole > LARGEST_SMALL) {
+        block = take_other(heap, whole, 1, &zero);
+    } else {
+        block = xvm_heap_alloc(heap, whole);
+    }
+    return block == NULL || zero ? block : memset(block, 0, whole);
+}
+
+/* The class from which on every block of a slab is aligned; CLASSES: none is. */
+static unsigned aligned_class(size_t size, size_t alignment)
+{
+    unsigned c = class_of(round_up(size != 0 ? size : 1, alignment));
+
+    while (c < CLASSES && (size_of_class(c) & (alignment - 1)) != 0)
+        c++;
+    return c;
+}
+
+void *xvm_heap_alloc_aligned(xvm_heap *heap, size_t size, size_t alignment)
+{
+    unsigned c = CLASSES;
+    bool zero;
+
+    if (!is_power_of_two(alignment))
+        return refuse(heap, size, XVM_E_INVALID);
+    if (alignment <= GRAIN)
+        return xvm_heap_alloc(heap, size);
+    if (size <= LARGEST_SMALL && alignment <= PAGE && round_up(size, alignment) <= LARGEST_SMALL)
+        c = aligned_class(size, alignment);
+    if (c < CLASSES)
+        return xvm_heap_alloc(heap, size_of_class(c));
+    return take_other(heap, size != 0 ? size : 1, alignment, &zero);
+}
+
+static void erase(const xvm_heap *heap, void *address, const found *b)
+{
+    if ((heap->flags & XVM_HEAP_ZERO_ON_FREE) != 0)
+        memset(address, 0, b->usable);
+}
+
+static __attribute__((noinline)) void free_slowly(xvm_heap *heap, void *address)
+{
+    found b = find_block(heap, address);
+
+    if (b.wrong != 0) {
+        xvm_os_heap_misuse(heap, b.wrong, "free", address);
+        return;
+    }
+    erase(heap, address, &b);
+    if (b.is_small)
+        give_small(heap, b.small);
+    else
+        give_large(heap, b.page);
+}
+
+void xvm_heap_free(xvm_heap *heap, void *address)
+{
+    size_t offset = (size_t)((unsigned char *)address - heap->area);
+    const unit_info *u;
+    place p;
+
+    if (address == NULL)
+        return;
+    if (__builtin_expect(offset >> PAGE_SHIFT >= LOAD(&heap->touched), 0)) {
+        free_slowly(heap, address);
+        return;
+    }
+    u = &heap->units[offset >> UNIT_SHIFT];
+    if (__builtin_expect(LOAD(&u->size_class) == 0, 0)) {
+        free_slowly(heap, address);
+        return;
+    }
+    p = place_in(heap, u, offset);
+    if (__builtin_expect(!p.is_start || heap->states[p.e >> 32] != LIVE ||
+                             (heap->flags & XVM_HEAP_ZERO_ON_FREE) != 0,
+                         0))
+        free_slowly(heap, address);
+    else
+        give_small(heap, p);
+}
+
+size_t xvm_heap_usable_size(const xvm_heap *heap, const void *address)
+{
+    found b;
+
+    if (address == NULL)
+        return 0;
+    b = find_block(heap, address);
+    if (b.wrong == 0)
+        return b.usable;
+    xvm_os_heap_misuse(heap, b.wrong, "usable_size", address);
+    return 0;
+}
+
+bool xvm_heap_owns(const xvm_heap *heap, const void *address)
+{
+    size_t offset = (size_t)((const unsigned char *)address - heap->area);
+
+    return offset >> PAGE_SHIFT < LOAD(&heap->touched);
+}
+
+/* --- realloc ---------------------------------------------------------------------------------- */
+
+/* In place: the same class, or a run that the next pages let grow. */
+static bool resize(xvm_heap *heap, const found *b, size_t size)
+{
+    uint32_t pages = pages_for(heap, size), before;
+    bool done;
+
+    if (b->is_small)
+        return size <= LARGEST_SMALL && class_of(size) == b->small.size_class;
+    if (size <= LARGEST_SMALL || pages == 0)
+        return false;
+    heap_lock(heap, &heap->lock);
+    before = pages_of(&heap->pages[b->page]);
+    done = pages == before || xvm_os_heap_resize_run(heap, b->page, pages);
+    if (done)
+        heap->large_pages = heap->large_pages - before + pages;
+    heap_unlock(heap, &heap->lock);
+    return done;
+}
+
+void *xvm_heap_realloc(xvm_heap *heap, void *address, size_t size)
+{
+    found b;
+    void *moved;
+
+    if (address == NULL)
+        return xvm_heap_alloc(heap, size);
+    b = find_block(heap, address);
+    if (b.wrong != 0) {
+        xvm_os_heap_misuse(heap, b.wrong, "realloc", address);
+        return NULL;
+    }
+    if (resize(heap, &b, size))
+        return address;
+    moved = xvm_heap_alloc(heap, size);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, address, size < b.usable ? size : b.usable);
+    xvm_heap_free(heap, address);
+    return moved;
+}

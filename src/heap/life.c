@@ -1,0 +1,284 @@
+/* life.c - how a heap begins and ends. The picture is in heap.h. */
+#include <string.h>
+
+#include "heap.h"
+#include "xvm/system.h"
+
+enum {
+    FLAGS = XVM_HEAP_SINGLE_THREAD | XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME |
+            XVM_HEAP_ZERO_ON_FREE | XVM_HEAP_HUGE,
+    LANE_SPACE = LANES + 1
+};
+
+static xvm_status refuse(const xvm_heap_options *o, xvm_status status)
+{
+    xvm_os_site site = {.call = "heap_create", .name = o->name, .size = o->max_size};
+
+    return xvm_os_fail_at(&site, (xvm_os_answer){status, 0});
+}
+
+/* --- layout ----------------------------------------------------------------------------------- */
+
+/* The next part of the metadata, on whole units of commit. */
+static table lay(size_t *at, size_t size, size_t unit)
+{
+    table t = {*at, round_up(size, unit), 0};
+
+    *at += t.size;
+    return t;
+}
+
+typedef struct layout {
+    table header, units, pages, states, lanes;
+    size_t area, area_size; /* from the base of the region */
+} layout;
+
+/* How a region of so many bytes is divided. States are a byte for each granule at the most; what the
+ * area really has room for is a little less, which costs addresses only. False: it is too small. */
+static bool divide(const xvm_region *region, layout *out)
+{
+    size_t unit = xvm_commit_unit(region), at = 0, size = region->size, slack;
+    uintptr_t base = (uintptr_t)region->base;
+
+    out->header = lay(&at, sizeof(xvm_heap), unit);
+    out->units = lay(&at, (size >> UNIT_SHIFT) * sizeof(unit_info), unit);
+    out->pages = lay(&at, (size >> PAGE_SHIFT) * sizeof(page_info), unit);
+    out->states = lay(&at, size >> GRAIN_SHIFT, unit);
+    out->lanes = lay(&at, LANE_SPACE * sizeof(lane), unit);
+    slack = round_up(base + at, unit > UNIT ? unit : UNIT) - base;
+    out->area = slack;
+    out->area_size = slack < size ? round_down(size - slack, UNIT) : 0;
+    return out->area_size >= 4 * (size_t)UNIT;
+}
+
+static void set_classes(xvm_heap *heap)
+{
+    for (unsigned c = 0; c < CLASSES; c++) {
+        size_class *class = &heap->classes[c];
+        uint64_t reciprocal;
+
+        class->size = size_of_class(c);
+        class->blocks = UNIT / class->size;
+        class->lines = (uint32_t)(round_up(class->blocks, 1 << STATE_SHIFT) >> STATE_SHIFT);
+        reciprocal = (((uint64_t)1 << 32) + class->size - 1) / class->size;
+        heap->reciprocals[c] = reciprocal << 32 | class->size;
+    }
+}
+
+static void set_places(xvm_heap *heap, const layout *l)
+{
+    unsigned char *base = heap->region->base;
+    size_t unit = xvm_commit_unit(heap->region);
+
+    heap->area = base + l->area;
+    heap->area_size = l->area_size;
+    heap->units = (unit_info *)(void *)(base + l->units.offset);
+    heap->pages = (page_info *)(void *)(base + l->pages.offset);
+    heap->states = base + l->states.offset;
+    heap->unit_table = l->units;
+    heap->page_table = l->pages;
+    heap->state_table = l->states;
+    heap->lane_table = l->lanes;
+    heap->end = (uint32_t)(l->area_size >> PAGE_SHIFT);
+    heap->commit_pages = (uint32_t)((unit > UNIT ? unit : UNIT) >> PAGE_SHIFT);
+}
+
+static uint64_t count_faults(void)
+{
+    xvm_limits now;
+
+    if (xvm_get_limits(&now) != XVM_OK || now.minor_faults == UINT64_MAX)
+        return UINT64_MAX;
+    return now.minor_faults + (now.major_faults != UINT64_MAX ? now.major_faults : 0);
+}
+
+/* --- creating --------------------------------------------------------------------------------- */
+
+static xvm_status hold(xvm_heap *heap, size_t offset, size_t size)
+{
+    xvm_status status = xvm_commit(heap->region, offset, size);
+
+    if (status == XVM_OK && (heap->flags & (XVM_HEAP_LOCKED | XVM_HEAP_REALTIME)) != 0)
+        status = xvm_lock(heap->region, offset, size);
+    if (status == XVM_OK && (heap->flags & (XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME)) != 0)
+        status = xvm_prefault(heap->region, offset, size);
+    return status;
+}
+
+static xvm_status hold_table(xvm_heap *heap, table *t, size_t size)
+{
+    xvm_status status = hold(heap, t->offset, size);
+
+    if (status == XVM_OK)
+        t->committed = size;
+    return status;
+}
+
+/* Memory for the first size bytes of blocks and all that describes them: once it is there, no operation
+ * on them needs the system. */
+static xvm_status provide(xvm_heap *heap, size_t size, bool all)
+{
+    size_t pages = size >> PAGE_SHIFT, lanes = all ? heap->lane_table.size : 0;
+    xvm_status status = hold(heap, page_offset(heap, 0), size);
+
+    if (status == XVM_OK)
+        status =
+            hold_table(heap, &heap->unit_table, round_up(size, UNIT) / UNIT * sizeof(unit_info));
+    if (status == XVM_OK)
+        status = hold_table(heap, &heap->page_table, pages * sizeof(page_info));
+    if (status == XVM_OK && all)
+        status = hold_table(heap, &heap->state_table, size >> GRAIN_SHIFT);
+    if (status == XVM_OK && lanes != 0)
+        status = hold_table(heap, &heap->lane_table, lanes);
+    if (status == XVM_OK)
+        heap->committed = (uint32_t)pages;
+    return status;
+}
+
+static xvm_status furnish(xvm_heap *heap, const xvm_heap_options *o)
+{
+    size_t most = (size_t)heap->end << PAGE_SHIFT;
+    size_t initial = round_up(o->initial_size, (size_t)heap->commit_pages << PAGE_SHIFT);
+
+    if ((heap->flags & XVM_HEAP_REALTIME) != 0)
+        return provide(heap, most, true);
+    return initial == 0 ? XVM_OK : provide(heap, initial < most ? initial : most, false);
+}
+
+/* In a region in which nothing is committed yet. On failure nothing is committed again. */
+static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_options *o)
+{
+    xvm_heap *heap = region->base;
+    xvm_status status;
+    layout l;
+
+    if (!divide(region, &l))
+        return refuse(o, XVM_E_INVALID);
+    status = xvm_commit(region, 0, sizeof *heap);
+    if (status != XVM_OK)
+        return status;
+    heap->region = region;
+    heap->flags = o->flags;
+    heap->name = region->own.name;
+    heap->grow_step = o->grow_step;
+    heap->trim_threshold = (o->flags & XVM_HEAP_REALTIME) != 0 ? SIZE_MAX : o->trim_threshold;
+    set_places(heap, &l);
+    set_classes(heap);
+    status = hold(heap, 0, sizeof *heap);
+    if (status == XVM_OK)
+        status = furnish(heap, o);
+    if (status != XVM_OK) {
+        (void)xvm_decommit(region, 0, region->size);
+        return status;
+    }
+    heap->faults_at_start = o->flags & XVM_HEAP_REALTIME ? count_faults() : UINT64_MAX;
+    *out = heap;
+    return XVM_OK;
+}
+
+static size_t default_size(void)
+{
+    return sizeof(void *) > 4 ? (size_t)64 << 20 << 10 : (size_t)256 << 20;
+}
+
+static bool is_valid(const xvm_heap_options *o, size_t size)
+{
+    return (o->flags & ~(unsigned)FLAGS) == 0 && size >> GRAIN_SHIFT <= UINT32_MAX;
+}
+
+xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options)
+{
+    static const xvm_heap_options none;
+    const xvm_heap_options *o = options != NULL ? options : &none;
+    size_t size = o->max_size != 0 ? o->max_size : default_size();
+    xvm_reserve_options wish = {.huge = o->flags & XVM_HEAP_HUGE ? XVM_HUGE_TRANSPARENT
+                                                                 : XVM_HUGE_DEFAULT,
+                                .budget = o->budget,
+                                .name = o->name};
+    xvm_region region;
+    xvm_status status;
+
+    if (heap == NULL)
+        return refuse(o, XVM_E_INVALID);
+    *heap = NULL;
+    if (!is_valid(o, size))
+        return refuse(o, XVM_E_INVALID);
+    if (o->max_size == 0)
+        wish.min_size = size / 64;
+    status = xvm_reserve(&region, size, &wish);
+    if (status == XVM_OK)
+        status = begin(heap, &region, o);
+    if (status != XVM_OK) {
+        (void)xvm_release(&region);
+        return status;
+    }
+    (*heap)->own = region; /* the handle moves into the memory that it describes */
+    (*heap)->region = &(*heap)->own;
+    return XVM_OK;
+}
+
+xvm_status xvm_heap_create_in(xvm_heap **heap, xvm_region *region, const xvm_heap_options *options)
+{
+    static const xvm_heap_options none;
+    const xvm_heap_options *o = options != NULL ? options : &none;
+    xvm_usage use;
+
+    if (heap == NULL)
+        return refuse(o, XVM_E_INVALID);
+    *heap = NULL;
+    xvm_region_usage(region, &use);
+    if (use.reserved == 0 || use.committed != 0 || !is_valid(o, use.reserved))
+        return refuse(o, XVM_E_INVALID);
+    return begin(heap, region, o);
+}
+
+/* --- ending ----------------------------------------------------------------------------------- */
+
+void xvm_heap_destroy(xvm_heap *heap)
+{
+    xvm_region own;
+
+    if (heap == NULL)
+        return;
+    if (heap->region != &heap->own) {
+        (void)xvm_decommit(heap->region, 0, heap->region->size);
+        return;
+    }
+    own = heap->own;
+    (void)xvm_release(&own);
+}
+
+/* The lanes are emptied, not given up: their threads know them. */
+static void forget_blocks(xvm_heap *heap)
+{
+    for (unsigned i = 0; i < LANES; i++)
+        if (heap->lanes[i] != NULL)
+            memset(heap->lanes[i], 0, offsetof(lane, entries));
+    if (heap->shared_lane != NULL)
+        memset(heap->shared_lane, 0, offsetof(lane, entries));
+    for (unsigned c = 0; c < CLASSES; c++) {
+        size_class *class = &heap->classes[c];
+
+        class->slabs = class->spare_states = 0;
+        class->slab_count = class->free_count = class->stashed = 0;
+        class->direct = 0;
+    }
+}
+
+void xvm_heap_clear(xvm_heap *heap)
+{
+    size_t pages = heap->frontier;
+
+    forget_blocks(heap);
+    memset(heap->units, 0, round_up(pages, UNIT_PAGES) / UNIT_PAGES * sizeof(unit_info));
+    memset(heap->pages, 0, pages * sizeof(page_info));
+    memset(heap->states, 0, (size_t)heap->state_lines << STATE_SHIFT);
+    memset(heap->bins, 0, sizeof heap->bins);
+    memset(heap->bin_fine, 0, sizeof heap->bin_fine);
+    heap->bin_groups = heap->state_lines = 0;
+    heap->free_pages = heap->dirty_pages = heap->large_pages = 0;
+    heap->large_frees = heap->large_allocs;
+    STORE(&heap->frontier, 0u);
+    if (heap->trim_threshold != SIZE_MAX)
+        (void)xvm_os_heap_purge(heap, heap->trim_threshold >> PAGE_SHIFT);
+}
