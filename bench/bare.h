@@ -19,4 +19,8 @@ void bare_lock(void *address, size_t size);
 void bare_unlock(void *address, size_t size);
 void bare_prefault(void *address, size_t size);
 
+/* What xvm_get_limits tells, or the most important of it, in the usual way, and what that is. */
+extern const char *const bare_way_to_limits;
+void bare_look_at_limits(void);
+
 #endif

@@ -24,6 +24,12 @@
 #define COMPARE_SWAP(word, expected, value)                                                        \
     __atomic_compare_exchange_n((word), (expected), (value), false, __ATOMIC_RELAXED,              \
                                 __ATOMIC_RELAXED)
+#define COMPARE_SWAP_ACQUIRE(word, expected, value)                                                \
+    __atomic_compare_exchange_n((word), (expected), (value), false, __ATOMIC_ACQUIRE,              \
+                                __ATOMIC_RELAXED)
+#define COMPARE_SWAP_RELEASE(word, expected, value)                                                \
+    __atomic_compare_exchange_n((word), (expected), (value), false, __ATOMIC_RELEASE,              \
+                                __ATOMIC_RELAXED)
 #define SWAP_ACQUIRE(word, value) __atomic_exchange_n((word), (value), __ATOMIC_ACQUIRE)
 
 /* Takes a lock that is held for tens of instructions, never across a system call. A holder that was

@@ -58,7 +58,7 @@ int xvm_os_has_light_guards(void);
 /* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS. */
 void xvm_os_get_system(xvm_system_info *out);
 
-/* All of *out but headroom. */
+/* All of *out. headroom is what the machine has left, whatever the limits of this process are. */
 xvm_os_answer xvm_os_get_limits(xvm_limits *out);
 
 /* What the ancestor with the least room left allows, and what of it is in use and cannot be dropped.

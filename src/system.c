@@ -38,14 +38,40 @@ xvm_status xvm_test_page_size(size_t page, size_t granularity)
     return XVM_OK;
 }
 
-const xvm_system_info *xvm_system(void)
-{
-    static xvm_system_info info;
+/* --- the facts -------------------------------------------------------------------------------- */
 
-    info.page_size = xvm_os_get_facts().page_size;
-    info.allocation_granularity = xvm_os_get_facts().granularity;
+static xvm_system_info collect(void)
+{
+    xvm_os_facts facts = xvm_os_get_facts();
+    xvm_system_info info = {.page_size = facts.page_size,
+                            .allocation_granularity = facts.granularity};
+
     xvm_os_get_system(&info);
     if (xvm_os_has_light_guards())
-        info.features |= XVM_HAS_LIGHT_GUARDS;
-    return &info;
+        info.features |= XVM_HAS_LIGHT_GUARDS | XVM_HAS_FINE_SPARSE;
+    if (!facts.counts_mappings)
+        info.features |= XVM_HAS_FINE_SPARSE;
+    return info;
+}
+
+/* The first call collects. When several are first, each has a place of its own, and the first that
+ * is ready counts for all: so few have to wait for a thread that a fork may have left behind. */
+const xvm_system_info *xvm_system(void)
+{
+    static xvm_system_info places[8];
+    static unsigned taken;
+    static const xvm_system_info *ready;
+    const xvm_system_info *found = LOAD_ACQUIRE(&ready);
+    unsigned mine;
+
+    if (found != NULL)
+        return found;
+    mine = ATOMIC_ADD(&taken, 1u) - 1;
+    if (mine < sizeof places / sizeof *places) {
+        places[mine] = collect();
+        (void)COMPARE_SWAP_RELEASE(&ready, &found, (const xvm_system_info *)&places[mine]);
+    }
+    for (unsigned round = 0; (found = LOAD_ACQUIRE(&ready)) == NULL; round++)
+        xvm_os_pause(round);
+    return found;
 }

@@ -27,7 +27,7 @@ clients=$(ls src/growth.c src/array.c src/arena.c src/pool.c src/snapshot.c src/
 may_include '<(limits|stdbool|stddef|stdint)\.h>|"xvm/[a-z]+\.h"' include/xvm/*.h
 may_include "$plain|\"xvm/[a-z]+\.h\"" src/pages.h src/os.h
 may_include "$plain|\"(os|pages|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h
-may_include '<.*>|"(call|os|lock|pages|read|tell)\.h"' src/posix/*.[ch] src/win32/*.[ch]
+may_include '<.*>|"(call|cgroup|kept|lock|os|pages|read|tell)\.h"' src/posix/*.[ch] src/win32/*.[ch]
 for file in src/*.c; do
     case $clients in
     *"$file"*) ;;

@@ -41,7 +41,7 @@ typedef enum xvm_feature {
     XVM_HAS_FINE_SPARSE = 1 << 1,      /* XVM_COMMIT_SPARSE: uncommitted pages always fault */
     XVM_HAS_STRICT_COMMIT = 1 << 2,    /* all that is committed can be touched: no overcommit */
     XVM_HAS_TRANSPARENT_HUGE = 1 << 3, /* XVM_HUGE_TRANSPARENT has an effect */
-    XVM_HAS_EXPLICIT_HUGE = 1 << 4,    /* XVM_HUGE_MUST_EXPLICIT can succeed now */
+    XVM_HAS_EXPLICIT_HUGE = 1 << 4,    /* XVM_HUGE_MUST_EXPLICIT could succeed at the first call */
     XVM_HAS_NUMA = 1 << 5,             /* a node can be preferred */
     XVM_HAS_FORK = 1 << 6,             /* fork policies have an effect */
     XVM_HAS_DUMP = 1 << 7,             /* dump policies have an effect */
@@ -58,19 +58,22 @@ typedef struct xvm_system_info {
     size_t page_size, allocation_granularity;
     size_t huge_page_size; /* of explicit huge pages; 0 = the system has none */
     size_t thp_size;       /* of transparent huge pages; 0 = the system has none */
-    uintptr_t lowest_address, highest_address; /* of what a process may reserve */
+    uintptr_t lowest_address, highest_address; /* of what a process may reserve; the last byte */
     unsigned address_bits;                     /* of highest_address */
     uint64_t physical_memory;
-    unsigned processors, numa_nodes;
-    uint64_t features; /* of xvm_feature */
+    unsigned processors, numa_nodes; /* the highest node and one */
+    uint64_t features;               /* of xvm_feature */
 } xvm_system_info;
 
 /* The facts.
  *
  * result     static data, never NULL; the same at every call
  * threads    any
- * linux      sysconf, /proc/meminfo, /sys/kernel/mm, /sys/devices/system/node; features by trying
- * windows    GetSystemInfo, GlobalMemoryStatusEx, GetLargePageMinimum, GetNumaHighestNodeNumber
+ * linux      sysconf, /proc/meminfo, /sys/kernel/mm, /sys/devices/system/node; features by trying.
+ *            The highest address follows from where the first stack ends: what is above 47 bits on
+ *            request only is not counted
+ * windows    GetSystemInfo, GlobalMemoryStatusEx, GetLargePageMinimum, GetNumaHighestNodeNumber.
+ *            XVM_HAS_STRICT_COMMIT where commit charge is counted, which it is not under Wine
  * since      0.2
  */
 XVM_API const xvm_system_info *xvm_system(void);
@@ -97,13 +100,21 @@ typedef struct xvm_limits {
  *            its use where the system enforces it; the physical memory available, with swap
  * errors     XVM_E_INVALID: out NULL. XVM_E_SYSTEM: the system tells nothing
  * threads    any
- * linux      /proc/meminfo, /proc/self/status, getrlimit, getrusage, cgroup v2 or v1 with all
- *            ancestors (memory.max, memory.high; limit_in_bytes); descriptors are kept open, closed
- *            on exec, opened anew after fork. Mappings are counted by reading /proc/self/maps: the
- *            only part whose cost grows
- * windows    GlobalMemoryStatusEx, GetPerformanceInfo, QueryInformationJobObject,
- *            GetProcessMemoryInfo, GetProcessWorkingSetSize. Under Wine job limits and commit
- *            charge are unknown
+ * linux      /proc/meminfo, /proc/self/status, getrlimit (soft limits), getrusage, cgroup v2 or v1
+ *            with all ancestors (memory.max, memory.high; limit_in_bytes). A limit above the
+ *            physical memory is none; one whose use cannot be read has container_used 0. Page cache
+ *            that is inactive counts as room. lock_limit is what xvm_lock starts from: it raises it
+ *            as far as the hard limit, and a process with CAP_IPC_LOCK has none. Descriptors are
+ *            kept open, closed on exec, opened anew after fork and after the program has closed
+ *            them. Mappings are counted by reading /proc/self/maps: the only part whose cost grows,
+ *            by half a microsecond for each
+ * windows    GlobalMemoryStatusEx, GetPerformanceInfo, QueryInformationJobObject (the job the
+ *            process is in, not those around it), GetProcessMemoryInfo, GetProcessWorkingSetSize
+ *            (the minimum: xvm_lock raises it). minor_faults counts all faults; major_faults and
+ *            what is locked are unknown, and so is process_reserved where commit charge is not
+ *            counted: a walk over all regions would cost more than all else. data_limit and
+ *            mappings have no limit. Under Wine job limits, faults, commit charge and reservations
+ *            of the process are unknown
  * since      0.2
  */
 XVM_API xvm_status xvm_get_limits(xvm_limits *out);

@@ -3,11 +3,6 @@
 
 #include "call.h"
 
-void xvm_os_get_system(xvm_system_info *out)
-{
-    out->processors = out->numa_nodes = 1;
-}
-
 xvm_os_answer xvm_os_get_limits(xvm_limits *out)
 {
     memset(out, 0xff, sizeof *out);

@@ -512,6 +512,8 @@ xvm_os_answer xvm_os_get_limits(xvm_limits *out)
     out->process_reserved = reserved;
     out->process_committed = committed;
     out->process_locked = locked;
+    out->headroom = ADDRESSES;
+    (void)xvm_os_container(&out->container_limit, &out->container_used);
     return answer(XVM_OK, 0);
 }
 
