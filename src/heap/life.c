@@ -183,7 +183,7 @@ static size_t default_size(void)
 
 static bool is_valid(const xvm_heap_options *o, size_t size)
 {
-    return (o->flags & ~(unsigned)FLAGS) == 0 && size >> GRAIN_SHIFT <= UINT32_MAX;
+    return (o->flags & ~(unsigned)FLAGS) == 0 && (size - 1) >> GRAIN_SHIFT <= UINT32_MAX;
 }
 
 xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options)
