@@ -11,9 +11,9 @@
 
 #include "os.h"
 
-/* This thread's number: a small one that no other running thread has, given back when the thread ends.
- * UINT_MAX: there are no more. */
-unsigned xvm_os_thread_index(void);
+/* Gives this thread a number, 1 and up, that no other running thread has; it is given back when the
+ * thread ends. thread_number() of thread_number.h tells it from now on. 0: there are no more. */
+unsigned xvm_os_thread_enroll(void);
 
 /* Writes a message to the standard error output and ends the process abnormally. */
 void xvm_os_thread_stop(const char *message, size_t size);

@@ -9,11 +9,33 @@
 
 #include "heap.h"
 
-enum { PURGE_AFTER = 16 }; /* frees of runs in a row, without a take */
+enum {
+    PURGE_AFTER = 16, /* frees of runs in a row, without a take */
+    TABLED = 1024     /* sizes whose class is looked up */
+};
+
+/* class_of for sizes in granules. */
+static const unsigned char classes_of_granules[TABLED / GRAIN + 1] = {
+    0,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 16, 17, 17, 18,
+    18, 19, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 24, 24, 25, 25, 25, 25, 26, 26, 26,
+    26, 27, 27, 27, 27, 28, 28, 28, 28, 29, 29, 29, 29, 30, 30, 30, 30, 31, 31, 31, 31,
+};
 
 /* --- lanes ------------------------------------------------------------------------------------ */
 
-/* A lane is made of the heap's own memory, all zero: every magazine is empty. */
+/* Every magazine empty, each with its part of the entries. */
+static void set_magazines(lane *l)
+{
+    entry *at = l->entries;
+
+    for (unsigned c = 0; c < CLASSES; c++) {
+        l->heads[c].top = l->heads[c].bottom = at;
+        l->heads[c].limit = at + magazine_size(c);
+        at = l->heads[c].limit + 1;
+    }
+}
+
+/* A lane is made of the heap's own memory, all zero. */
 static lane *make_lane(xvm_heap *heap)
 {
     size_t at = heap->lane_count * sizeof(lane);
@@ -21,6 +43,7 @@ static lane *make_lane(xvm_heap *heap)
 
     if (xvm_os_heap_need(heap, &heap->lane_table, at + sizeof(lane))) {
         made = (lane *)(void *)((unsigned char *)heap->region->base + heap->lane_table.offset + at);
+        set_magazines(made);
         heap->lane_count++;
     }
     return made;
@@ -40,37 +63,35 @@ static lane *need_lane(xvm_heap *heap, lane **place)
     return found;
 }
 
-/* This thread's lane for a slow operation. Threads without an index share one, and hold its lock until
+/* This thread's lane for a slow operation. Threads without a number share one, and hold its lock until
  * leave_lane. NULL: no memory for it. */
-static lane *enter_lane(xvm_heap *heap, unsigned thread)
+static lane *enter_lane(xvm_heap *heap, bool *shared)
 {
-    lane *mine = heap->lanes[thread];
+    unsigned thread = thread_number();
+    lane *mine;
 
-    if (mine != NULL)
-        return mine;
-    if (thread != LANES)
-        return need_lane(heap, &heap->lanes[thread]);
+    if (thread == 0 && heap->lane_mask != 0)
+        thread = xvm_os_thread_enroll();
+    *shared = thread == 0 && heap->lane_mask != 0;
+    if (!*shared)
+        return need_lane(heap, &heap->lanes[thread & heap->lane_mask]);
     heap_lock(heap, &heap->shared_lock);
-    mine = heap->shared_lane != NULL ? heap->shared_lane : need_lane(heap, &heap->shared_lane);
+    mine = need_lane(heap, &heap->shared_lane);
     if (mine == NULL)
         heap_unlock(heap, &heap->shared_lock);
     return mine;
 }
 
-static void leave_lane(xvm_heap *heap, unsigned thread)
+static void leave_lane(xvm_heap *heap, bool shared)
 {
-    if (thread == LANES)
+    if (shared)
         heap_unlock(heap, &heap->shared_lock);
 }
 
-static unsigned thread_of(const xvm_heap *heap)
+/* The lane for a quick one; NULL: go slowly. */
+static inline lane *quick_lane(const xvm_heap *heap)
 {
-    unsigned thread;
-
-    if ((heap->flags & XVM_HEAP_SINGLE_THREAD) != 0)
-        return 0;
-    thread = xvm_os_thread_index();
-    return thread < LANES ? thread : LANES;
+    return heap->lanes[thread_number() & heap->lane_mask];
 }
 
 /* --- magazines -------------------------------------------------------------------------------- */
@@ -78,13 +99,13 @@ static unsigned thread_of(const xvm_heap *heap)
 /* Half of a magazine comes from the class. */
 static bool refill(xvm_heap *heap, lane *l, unsigned c)
 {
-    entry *entries = l->entries + magazine_start(c);
-    unsigned wanted = magazine_size(c) / 2, got;
+    magazine *m = &l->heads[c];
+    unsigned got;
 
     heap_lock(heap, &heap->classes[c].lock);
-    got = xvm_os_heap_carve(heap, c, entries, wanted);
+    got = xvm_os_heap_carve(heap, c, m->bottom + 1, magazine_size(c) / 2);
     heap_unlock(heap, &heap->classes[c].lock);
-    STORE(&l->heads[c].count, (uint64_t)got);
+    STORE(&m->top, m->bottom + got);
     STORE(&l->taken[c], l->taken[c] + got);
     return got != 0;
 }
@@ -92,85 +113,88 @@ static bool refill(xvm_heap *heap, lane *l, unsigned c)
 /* The older half of a full magazine goes to the class. */
 static void flush(xvm_heap *heap, lane *l, unsigned c)
 {
-    entry *entries = l->entries + magazine_start(c);
-    unsigned half = magazine_size(c) / 2, all = (unsigned)l->heads[c].count;
+    magazine *m = &l->heads[c];
+    unsigned half = magazine_size(c) / 2;
 
     heap_lock(heap, &heap->classes[c].lock);
-    xvm_os_heap_return(heap, c, entries, half);
+    xvm_os_heap_return(heap, c, m->bottom + 1, half);
     heap_unlock(heap, &heap->classes[c].lock);
-    memmove(entries, entries + half, (all - half) * sizeof *entries);
-    STORE(&l->heads[c].count, (uint64_t)(all - half));
+    memmove(m->bottom + 1, m->bottom + 1 + half, (filled(m) - half) * sizeof(entry));
+    STORE(&m->top, m->top - half);
     STORE(&l->returned[c], l->returned[c] + half);
 }
 
-static void *pop(xvm_heap *heap, lane *l, unsigned c)
+/* The newest entry leaves its magazine; it is not 0. */
+static inline void *pop(xvm_heap *heap, magazine *m, entry e)
 {
-    magazine *m = &l->heads[c];
-    uint64_t count = m->count - 1;
-    entry e = l->entries[magazine_start(c) + count];
-
-    STORE(&m->count, count);
+    STORE(&m->top, m->top - 1);
     STORE(&m->allocs, m->allocs + 1);
     STORE(&heap->states[e >> 32], (unsigned char)LIVE);
     return heap->area + ((size_t)(uint32_t)e << GRAIN_SHIFT);
 }
 
-static void push(xvm_heap *heap, lane *l, unsigned c, entry e)
+static inline void push(xvm_heap *heap, magazine *m, entry e)
 {
-    magazine *m = &l->heads[c];
+    entry *top = m->top + 1;
 
     STORE(&heap->states[e >> 32], (unsigned char)CACHED);
-    l->entries[magazine_start(c) + m->count] = e;
-    STORE(&m->count, m->count + 1);
+    *top = e;
+    STORE(&m->top, top);
 }
 
 /* --- small blocks ----------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, unsigned c)
 {
-    unsigned thread = thread_of(heap);
-    lane *l = enter_lane(heap, thread);
+    bool shared;
+    lane *l = enter_lane(heap, &shared);
+    magazine *m;
     void *block = NULL;
 
     if (l == NULL)
         return NULL;
-    if (l->heads[c].count != 0 || refill(heap, l, c))
-        block = pop(heap, l, c);
-    leave_lane(heap, thread);
+    m = &l->heads[c];
+    if (filled(m) != 0 || refill(heap, l, c))
+        block = pop(heap, m, *m->top);
+    leave_lane(heap, shared);
     return block;
 }
 
-static inline void *take_small(xvm_heap *heap, size_t size)
+static inline void *take_small(xvm_heap *heap, unsigned c)
 {
-    unsigned c = class_of(size);
-    lane *l = heap->lanes[thread_of(heap)];
+    lane *l = quick_lane(heap);
+    entry e;
 
-    if (__builtin_expect(l == NULL || l->heads[c].count == 0, 0))
+    if (__builtin_expect(l == NULL, 0))
         return take_small_slowly(heap, c);
-    return pop(heap, l, c);
+    e = *l->heads[c].top;
+    if (__builtin_expect(e == 0, 0))
+        return take_small_slowly(heap, c);
+    return pop(heap, &l->heads[c], e);
 }
 
-/* A pointer to a block of a slab: which one it is. */
+/* A pointer to a block of a slab: which one it is. mark: what its unit says, the class + 1. */
 typedef struct place {
     unsigned size_class;
     entry e;
     bool is_start;
 } place;
 
-static inline place place_in(const xvm_heap *heap, const unit_info *u, size_t offset)
+static inline place place_in(const xvm_heap *heap, const unit_info *u, unsigned mark, size_t offset)
 {
-    unsigned c = (unsigned)LOAD(&u->size_class) - 1;
-    uint64_t facts = heap->reciprocals[c], in_unit = offset & (UNIT - 1);
+    uint64_t facts = heap->reciprocals[mark], in_unit = offset & (UNIT - 1);
     uint64_t block = in_unit * (facts >> 32) >> 32, size = (uint32_t)facts;
 
-    return (place){c, offset >> GRAIN_SHIFT | ((uint64_t)(u->states << STATE_SHIFT) + block) << 32,
-                   block * size == in_unit && block < heap->classes[c].blocks};
+    return (place){mark - 1,
+                   offset >> GRAIN_SHIFT | ((uint64_t)(u->states << STATE_SHIFT) + block) << 32,
+                   block * size == in_unit};
 }
 
 static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, place p)
 {
-    unsigned thread = thread_of(heap);
-    lane *l = enter_lane(heap, thread);
+    bool shared;
+    lane *l = enter_lane(heap, &shared);
+    magazine *m;
 
     if (l == NULL) { /* no memory for a lane: the class takes it */
         STORE(&heap->states[p.e >> 32], (unsigned char)CACHED);
@@ -180,21 +204,22 @@ static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, place p)
         heap_unlock(heap, &heap->classes[p.size_class].lock);
         return;
     }
-    if (l->heads[p.size_class].count == magazine_size(p.size_class))
+    m = &l->heads[p.size_class];
+    if (m->top == m->limit)
         flush(heap, l, p.size_class);
-    push(heap, l, p.size_class, p.e);
-    leave_lane(heap, thread);
+    push(heap, m, p.e);
+    leave_lane(heap, shared);
 }
 
 static inline void give_small(xvm_heap *heap, place p)
 {
-    lane *l = heap->lanes[thread_of(heap)];
+    lane *l = quick_lane(heap);
 
-    if (__builtin_expect(l == NULL || l->heads[p.size_class].count == magazine_size(p.size_class),
-                         0))
+    if (__builtin_expect(l == NULL, 0) ||
+        __builtin_expect(l->heads[p.size_class].top == l->heads[p.size_class].limit, 0))
         give_small_slowly(heap, p);
     else
-        push(heap, l, p.size_class, p.e);
+        push(heap, &l->heads[p.size_class], p.e);
 }
 
 /* --- large blocks ----------------------------------------------------------------------------- */
@@ -319,9 +344,11 @@ static found find_block(const xvm_heap *heap, const void *address)
         find_large(heap, offset, &b);
         return b;
     }
-    b.small = place_in(heap, u, offset);
-    b.wrong = check_small(heap, &b.small);
-    b.usable = (uint32_t)heap->reciprocals[b.small.size_class];
+    b.small = place_in(heap, u, LOAD(&u->size_class), offset);
+    b.wrong = (offset & (UNIT - 1)) < heap->classes[b.small.size_class].span
+                  ? check_small(heap, &b.small)
+                  : XVM_MISUSE_INTERIOR;
+    b.usable = size_of_class(b.small.size_class);
     return b;
 }
 
@@ -355,6 +382,12 @@ static __attribute__((noinline)) void *take_other(xvm_heap *heap, size_t size, s
     return block != NULL ? block : refuse_for(heap, size);
 }
 
+/* class_of, by a table where most sizes are. */
+static inline unsigned quick_class(size_t size)
+{
+    return size <= TABLED ? classes_of_granules[(size + GRAIN - 1) >> GRAIN_SHIFT] : class_of(size);
+}
+
 void *xvm_heap_alloc(xvm_heap *heap, size_t size)
 {
     bool zero;
@@ -362,7 +395,7 @@ void *xvm_heap_alloc(xvm_heap *heap, size_t size)
 
     if (__builtin_expect(size > LARGEST_SMALL, 0))
         return take_other(heap, size, 1, &zero);
-    block = take_small(heap, size);
+    block = take_small(heap, quick_class(size));
     return __builtin_expect(block != NULL, 1) ? block : refuse_for(heap, size);
 }
 
@@ -416,8 +449,11 @@ static void erase(const xvm_heap *heap, void *address, const found *b)
 
 static __attribute__((noinline)) void free_slowly(xvm_heap *heap, void *address)
 {
-    found b = find_block(heap, address);
+    found b;
 
+    if (address == NULL)
+        return;
+    b = find_block(heap, address);
     if (b.wrong != 0) {
         xvm_os_heap_misuse(heap, b.wrong, "free", address);
         return;
@@ -433,23 +469,18 @@ void xvm_heap_free(xvm_heap *heap, void *address)
 {
     size_t offset = (size_t)((unsigned char *)address - heap->area);
     const unit_info *u;
+    unsigned mark;
     place p;
 
-    if (address == NULL)
-        return;
-    if (__builtin_expect(offset >> PAGE_SHIFT >= LOAD(&heap->touched), 0)) {
+    if (__builtin_expect(offset >= LOAD(&heap->quick_size), 0)) {
         free_slowly(heap, address);
         return;
     }
     u = &heap->units[offset >> UNIT_SHIFT];
-    if (__builtin_expect(LOAD(&u->size_class) == 0, 0)) {
-        free_slowly(heap, address);
-        return;
-    }
-    p = place_in(heap, u, offset);
-    if (__builtin_expect(!p.is_start || heap->states[p.e >> 32] != LIVE ||
-                             (heap->flags & XVM_HEAP_ZERO_ON_FREE) != 0,
-                         0))
+    mark = LOAD(&u->size_class);
+    p = place_in(heap, u, mark, offset);
+    if (__builtin_expect(mark == 0, 0) || __builtin_expect(!p.is_start, 0) ||
+        __builtin_expect(LOAD(&heap->states[p.e >> 32]) != LIVE, 0))
         free_slowly(heap, address);
     else
         give_small(heap, p);

@@ -38,6 +38,7 @@
 #include "failure.h"
 #include "lock.h"
 #include "pages.h"
+#include "thread_number.h"
 #include "xvm/heap.h"
 
 enum {
@@ -60,7 +61,7 @@ static_assert(LARGEST_SMALL <= UNIT / 2, "a slab holds two blocks at least");
 /* A block's state. */
 enum { FREE = 0, LIVE = 1, CACHED = 2 };
 
-/* A block in a magazine: its granule, and its state's index. */
+/* A block in a magazine: its granule, and its state's index, which is never 0. */
 typedef uint64_t entry;
 
 /* What a 64 KiB unit is; all zero: no slab. */
@@ -114,21 +115,13 @@ static inline unsigned magazine_size(unsigned c)
     return c < 16 ? 64 : c < 32 ? 32 : c < 48 ? 16 : c < 56 ? 8 : 4;
 }
 
-/* Where in a lane a magazine begins. */
-static inline unsigned magazine_start(unsigned c)
-{
-    return c < 16   ? c * 64
-           : c < 32 ? 1024 + (c - 16) * 32
-           : c < 48 ? 1536 + (c - 32) * 16
-           : c < 56 ? 1792 + (c - 48) * 8
-                    : 1856 + (c - 56) * 4;
-}
+enum { LANE_ENTRIES = 1856 + 16 * 4 + CLASSES, LANES = 256 };
 
-enum { LANE_ENTRIES = 1856 + 16 * 4, LANES = 256 };
-
-/* The head of a magazine. 64 bits: half of them would cost a stall between a push and a pop. */
+/* The head of a magazine. Below the entries lies a 0, which is none: an empty one needs no other test. */
 typedef struct magazine {
-    uint64_t count;  /* entries, newest on top */
+    entry *top;      /* the newest entry */
+    entry *bottom;   /* the 0 below all of them */
+    entry *limit;    /* top when it is full */
     uint64_t allocs; /* ever */
 } magazine;
 
@@ -142,6 +135,7 @@ typedef struct lane {
 typedef struct size_class {
     unsigned lock;
     uint32_t size, blocks; /* of a slab */
+    uint32_t span;         /* bytes of a slab that are blocks */
     uint32_t reciprocal;   /* ceil(2^32 / size) */
     uint32_t lines;        /* of states, of a slab */
     uint32_t slabs;        /* list of those with free blocks; unit + 1 */
@@ -163,9 +157,11 @@ struct xvm_heap {
     size_t area_size;
     unit_info *units;
     unsigned char *states;
-    uint64_t reciprocals[CLASSES]; /* with the size beside it: the low half */
+    uint64_t reciprocals[CLASSES + 1]; /* of a class + 1; with the size: the low half */
+    size_t quick_size; /* of the area: bytes in which a free need not ask for more; 0: always */
     unsigned flags;
-    struct lane *lanes[LANES + 1]; /* the last is always NULL: threads without an index */
+    unsigned lane_mask;            /* 0: all threads use the first lane */
+    struct lane *lanes[LANES + 1]; /* by thread_number(); threads without one: the first, NULL */
 
     xvm_region own, *region;
     unsigned lock;
@@ -198,6 +194,12 @@ static inline unsigned char *page_address(const xvm_heap *heap, uint32_t page)
 static inline size_t page_offset(const xvm_heap *heap, uint32_t page)
 {
     return (size_t)(page_address(heap, page) - (unsigned char *)heap->region->base);
+}
+
+/* How many entries a magazine has. */
+static inline size_t filled(const magazine *m)
+{
+    return (size_t)(LOAD(&m->top) - m->bottom);
 }
 
 static inline void heap_lock(xvm_heap *heap, unsigned *lock)

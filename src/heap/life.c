@@ -59,9 +59,10 @@ static void set_classes(xvm_heap *heap)
 
         class->size = size_of_class(c);
         class->blocks = UNIT / class->size;
+        class->span = class->blocks * class->size;
         class->lines = (uint32_t)(round_up(class->blocks, 1 << STATE_SHIFT) >> STATE_SHIFT);
         reciprocal = (((uint64_t)1 << 32) + class->size - 1) / class->size;
-        heap->reciprocals[c] = reciprocal << 32 | class->size;
+        heap->reciprocals[c + 1] = reciprocal << 32 | class->size;
     }
 }
 
@@ -159,6 +160,8 @@ static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_optio
         return status;
     heap->region = region;
     heap->flags = o->flags;
+    heap->lane_mask = o->flags & XVM_HEAP_SINGLE_THREAD ? 0 : ~0u;
+    heap->state_lines = 1; /* so that no entry is 0 */
     heap->name = region->own.name;
     heap->grow_step = o->grow_step;
     heap->trim_threshold = (o->flags & XVM_HEAP_REALTIME) != 0 ? SIZE_MAX : o->trim_threshold;
@@ -248,14 +251,20 @@ void xvm_heap_destroy(xvm_heap *heap)
     (void)xvm_release(&own);
 }
 
+static void empty_lane(lane *l)
+{
+    for (unsigned c = 0; l != NULL && c < CLASSES; c++) {
+        l->heads[c].top = l->heads[c].bottom;
+        l->taken[c] = l->returned[c] = 0;
+    }
+}
+
 /* The lanes are emptied, not given up: their threads know them. */
 static void forget_blocks(xvm_heap *heap)
 {
-    for (unsigned i = 0; i < LANES; i++)
-        if (heap->lanes[i] != NULL)
-            memset(heap->lanes[i], 0, offsetof(lane, entries));
-    if (heap->shared_lane != NULL)
-        memset(heap->shared_lane, 0, offsetof(lane, entries));
+    for (unsigned i = 0; i <= LANES; i++)
+        empty_lane(heap->lanes[i]);
+    empty_lane(heap->shared_lane);
     for (unsigned c = 0; c < CLASSES; c++) {
         size_class *class = &heap->classes[c];
 
@@ -275,7 +284,8 @@ void xvm_heap_clear(xvm_heap *heap)
     memset(heap->states, 0, (size_t)heap->state_lines << STATE_SHIFT);
     memset(heap->bins, 0, sizeof heap->bins);
     memset(heap->bin_fine, 0, sizeof heap->bin_fine);
-    heap->bin_groups = heap->state_lines = 0;
+    heap->bin_groups = 0;
+    heap->state_lines = 1;
     heap->free_pages = heap->dirty_pages = heap->large_pages = 0;
     heap->large_frees = heap->large_allocs;
     STORE(&heap->frontier, 0u);

@@ -18,7 +18,7 @@ static void add_lane(class_figures *f, const lane *l, unsigned c)
 
     if (l == NULL)
         return;
-    count = LOAD(&l->heads[c].count);
+    count = filled(&l->heads[c]);
     f->allocs += LOAD(&l->heads[c].allocs);
     f->live += LOAD(&l->taken[c]) - LOAD(&l->returned[c]) - count;
     f->cached += count;
@@ -29,7 +29,7 @@ static class_figures figures_of(const xvm_heap *heap, unsigned c)
 {
     class_figures f = {0};
 
-    for (unsigned i = 0; i < LANES; i++)
+    for (unsigned i = 0; i <= LANES; i++)
         add_lane(&f, heap->lanes[i], c);
     add_lane(&f, heap->shared_lane, c);
     f.live -= heap->classes[c].direct;
@@ -299,9 +299,8 @@ static bool check_lane(const xvm_heap *heap, const lane *l, unsigned c, size_t *
 {
     if (l == NULL)
         return true;
-    return l->heads[c].count <= magazine_size(c) &&
-           count_entries(heap, c, l->entries + magazine_start(c), (size_t)l->heads[c].count,
-                         cached);
+    return *l->heads[c].bottom == 0 && filled(&l->heads[c]) <= magazine_size(c) &&
+           count_entries(heap, c, l->heads[c].bottom + 1, filled(&l->heads[c]), cached);
 }
 
 /* Rule 5: as many as there are CACHED blocks, and none twice in one place. */
@@ -313,7 +312,7 @@ static bool check_cached(const xvm_heap *heap, unsigned c, const counts *n)
     if (class->stashed > STASH || !count_entries(heap, c, class->stash, class->stashed, &cached) ||
         !check_lane(heap, heap->shared_lane, c, &cached))
         return false;
-    for (unsigned i = 0; i < LANES; i++)
+    for (unsigned i = 0; i <= LANES; i++)
         if (!check_lane(heap, heap->lanes[i], c, &cached))
             return false;
     return cached == n->cached[c];

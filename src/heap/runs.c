@@ -104,6 +104,14 @@ static uint32_t find_run(const xvm_heap *heap, uint32_t pages)
     return first_from(heap, b);
 }
 
+/* What was used once, up to there; and what a free may take the quick way in. */
+static void set_touched(xvm_heap *heap, uint32_t page)
+{
+    STORE(&heap->touched, page);
+    if ((heap->flags & XVM_HEAP_ZERO_ON_FREE) == 0)
+        STORE(&heap->quick_size, (size_t)page << PAGE_SHIFT);
+}
+
 /* --- the frontier ----------------------------------------------------------------------------- */
 
 bool xvm_os_heap_need(xvm_heap *heap, table *t, size_t size)
@@ -210,7 +218,7 @@ static bool take_from_frontier(xvm_heap *heap, uint32_t pages, uint32_t align, u
     use_run(heap, *start, pages, kind);
     STORE(&heap->frontier, end);
     if (end > heap->touched)
-        STORE(&heap->touched, end);
+        set_touched(heap, end);
     return true;
 }
 
@@ -330,7 +338,7 @@ static size_t purge_tail(xvm_heap *heap)
                      (size_t)(heap->committed - keep) << PAGE_SHIFT) != XVM_OK)
         return 0;
     heap->committed = keep;
-    STORE(&heap->touched, smaller(heap->touched, keep));
+    set_touched(heap, smaller(heap->touched, keep));
     return dirty;
 }
 

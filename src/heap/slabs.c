@@ -130,44 +130,51 @@ static uint64_t in_memory_order(uint64_t word)
     return first == 1 ? word : __builtin_bswap64(word);
 }
 
-/* The first free block at or after one; there is one. */
-static uint32_t next_free(const unsigned char *states, uint32_t at)
+/* A 1 in every byte of a word of states that is FREE. */
+static uint64_t free_in(uint64_t word)
 {
-    const uint64_t *words = (const uint64_t *)(const void *)states;
-    uint64_t word, zero;
+    return (~word & ~(word >> 1)) & ONES;
+}
 
-    for (;; at = (at | 7) + 1) {
-        word = in_memory_order(LOAD(&words[at / 8]));
-        zero = (word - ONES) & ~word & (ONES << 7); /* the top bit of every byte that is 0 */
-        zero &= UINT64_MAX << (at & 7) * 8;
-        if (zero != 0)
-            return (at & ~7u) + (uint32_t)__builtin_ctzll(zero) / 8;
+/* What the entries of a unit have in common. */
+static entry first_entry(const unit_info *u, uint32_t unit)
+{
+    return (uint64_t)unit << (UNIT_SHIFT - GRAIN_SHIFT) | (uint64_t)(u->states << STATE_SHIFT)
+                                                              << 32;
+}
+
+/* The free blocks of one word of states, eight at the most, become CACHED entries. Byte by byte: the
+ * others are changed meanwhile by the threads that have them. */
+static unsigned carve_word(unsigned char *states, uint32_t block, entry first, entry step,
+                           entry *into, unsigned most)
+{
+    const uint64_t *word = (const uint64_t *)(const void *)(states + block);
+    uint64_t zero = free_in(in_memory_order(LOAD(word)));
+    unsigned taken = 0;
+
+    for (; zero != 0 && taken < most; zero &= zero - 1) {
+        uint32_t at = block + (uint32_t)__builtin_ctzll(zero) / 8;
+
+        STORE(&states[at], (unsigned char)CACHED);
+        into[taken++] = first + at * step;
     }
+    return taken;
 }
 
-static entry entry_of(const unit_info *u, uint32_t unit, uint32_t block, uint32_t size)
-{
-    uint64_t grain =
-        ((uint64_t)unit << (UNIT_SHIFT - GRAIN_SHIFT)) + ((uint64_t)block * size >> GRAIN_SHIFT);
-
-    return grain | ((uint64_t)(u->states << STATE_SHIFT) + block) << 32;
-}
-
+/* States behind the last block are FREE as well: the slab's count keeps us from them. */
 static unsigned carve_slab(xvm_heap *heap, size_class *class, uint32_t unit, entry *into,
                            unsigned count)
 {
     unit_info *u = unit_at(heap, unit);
     unsigned char *states = states_of(heap, u);
-    unsigned taken = 0;
+    entry first = first_entry(u, unit), step = (uint64_t)1 << 32 | class->size >> GRAIN_SHIFT;
+    unsigned most = count < u->free_blocks ? count : u->free_blocks, taken = 0;
+    uint32_t word = u->hint / 8;
 
-    for (; taken < count && u->free_blocks != 0; taken++) {
-        uint32_t block = next_free(states, u->hint);
-
-        STORE(&states[block], (unsigned char)CACHED);
-        u->hint = block + 1;
-        u->free_blocks--;
-        into[taken] = entry_of(u, unit, block, class->size);
-    }
+    for (; taken < most; word++)
+        taken += carve_word(states, word * 8, first, step, into + taken, most - taken);
+    u->hint = (word - 1) * 8;
+    u->free_blocks = (uint16_t)(u->free_blocks - taken);
     class->free_count -= taken;
     if (u->free_blocks == 0)
         unlink_slab(heap, class, unit);
@@ -191,19 +198,41 @@ unsigned xvm_os_heap_carve(xvm_heap *heap, unsigned c, entry *into, unsigned cou
 
 /* --- returning -------------------------------------------------------------------------------- */
 
-static void return_block(xvm_heap *heap, size_class *class, entry e)
+static uint32_t unit_of(entry e)
 {
-    uint32_t unit = (uint32_t)e >> (UNIT_SHIFT - GRAIN_SHIFT);
-    unit_info *u = unit_at(heap, unit);
-    uint32_t state = (uint32_t)(e >> 32), block = state - (u->states << STATE_SHIFT);
+    return (uint32_t)e >> (UNIT_SHIFT - GRAIN_SHIFT);
+}
 
-    STORE(&heap->states[state], (unsigned char)FREE);
-    u->hint = block < u->hint ? block : u->hint;
-    class->free_count++;
-    if (u->free_blocks++ == 0)
+/* A slab has got blocks back: it may have to be listed, or to go. */
+static void note_returned(xvm_heap *heap, size_class *class, uint32_t unit, unsigned blocks)
+{
+    unit_info *u = unit_at(heap, unit);
+
+    class->free_count += blocks;
+    if (u->free_blocks == 0)
         link_slab(heap, class, unit);
+    u->free_blocks = (uint16_t)(u->free_blocks + blocks);
     if (u->free_blocks == class->blocks && class->slab_count > 1)
         drop_slab(heap, class, unit);
+}
+
+/* The blocks at the start that are of one unit; how many. */
+static unsigned return_to_unit(xvm_heap *heap, size_class *class, const entry *from, unsigned count)
+{
+    uint32_t unit = unit_of(from[0]), lowest = UINT32_MAX;
+    unit_info *u = unit_at(heap, unit);
+    unsigned i = 0;
+
+    for (; i < count && unit_of(from[i]) == unit; i++) {
+        uint32_t state = (uint32_t)(from[i] >> 32);
+
+        STORE(&heap->states[state], (unsigned char)FREE);
+        lowest = state < lowest ? state : lowest;
+    }
+    lowest -= u->states << STATE_SHIFT;
+    u->hint = lowest < u->hint ? lowest : u->hint;
+    note_returned(heap, class, unit, i);
+    return i;
 }
 
 void xvm_os_heap_return(xvm_heap *heap, unsigned c, const entry *from, unsigned count)
@@ -213,6 +242,6 @@ void xvm_os_heap_return(xvm_heap *heap, unsigned c, const entry *from, unsigned 
 
     memcpy(class->stash + class->stashed, from, kept * sizeof *from);
     class->stashed += kept;
-    for (unsigned i = kept; i < count; i++)
-        return_block(heap, class, from[i]);
+    while (kept < count)
+        kept += return_to_unit(heap, class, from + kept, count - kept);
 }

@@ -1,7 +1,6 @@
 /* thread.c - what each thread remembers, and how it waits. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "lock.h"
+#include "thread_number.h"
 
 enum { SPINS = 64, YIELDS = 128 }; /* rounds; then sleep */
 
@@ -49,7 +49,7 @@ static uint64_t taken[INDICES / WORD]; /* bits */
 static pthread_key_t at_end;           /* its value is the number + 1 */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int has_key;
-static _Thread_local unsigned mine __attribute__((tls_model("initial-exec"))); /* + 1 */
+_Thread_local unsigned xvm_os_thread_mine __attribute__((tls_model("initial-exec")));
 
 static void give_index(void *value)
 {
@@ -57,7 +57,7 @@ static void give_index(void *value)
 
     (void)__atomic_fetch_and(&taken[index / WORD], ~((uint64_t)1 << index % WORD),
                              __ATOMIC_RELEASE);
-    mine = 0;
+    xvm_os_thread_mine = 0;
 }
 
 static void make_key(void)
@@ -80,31 +80,24 @@ static unsigned take_bit(uint64_t *word)
     return WORD;
 }
 
-static __attribute__((noinline)) unsigned take_index(void)
+unsigned xvm_os_thread_enroll(void)
 {
     unsigned index = 0, bit = WORD;
 
     (void)pthread_once(&once, make_key);
     if (!has_key)
-        return UINT_MAX;
+        return 0;
     for (; index < INDICES && (bit = take_bit(&taken[index / WORD])) == WORD;)
         index += WORD;
     if (bit == WORD)
-        return UINT_MAX;
+        return 0;
     index += bit;
     if (pthread_setspecific(at_end, (void *)(uintptr_t)(index + 1)) != 0) {
         give_index((void *)(uintptr_t)(index + 1));
-        return UINT_MAX;
+        return 0;
     }
-    mine = index + 1;
-    return index;
-}
-
-unsigned xvm_os_thread_index(void)
-{
-    unsigned index = mine;
-
-    return __builtin_expect(index != 0, 1) ? index - 1 : take_index();
+    xvm_os_thread_mine = index + 1;
+    return index + 1;
 }
 
 void xvm_os_thread_stop(const char *message, size_t size)

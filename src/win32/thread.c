@@ -3,11 +3,11 @@
  * Thread-local variables of mingw are emulated with malloc, so the record lives in a fiber-local
  * slot, whose callback frees it with its thread. It is made at a thread's first failure.
  */
-#include <limits.h>
 #include <stdint.h>
 
 #include "call.h"
 #include "lock.h"
+#include "thread_number.h"
 
 enum { SPINS = 64, YIELDS = 128 }; /* rounds; then sleep */
 
@@ -77,9 +77,11 @@ void xvm_os_sleep(unsigned milliseconds)
 /* --- numbers of threads ----------------------------------------------------------------------- */
 
 enum { INDICES = 256, WORD = 64 };
+enum { SLOTS = sizeof(void *) == 8 ? 0x1480 : 0xe10, SLOTS_IN_BLOCK = 64 }; /* of a thread block */
 
 static uint64_t taken[INDICES / WORD];                           /* bits */
 static DWORD tls = TLS_OUT_OF_INDEXES, fls = FLS_OUT_OF_INDEXES; /* values: the number + 1 */
+unsigned long xvm_os_thread_slot;
 static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
 
 static void WINAPI give_index(void *value)
@@ -99,6 +101,8 @@ static BOOL CALLBACK make_slots(PINIT_ONCE which, void *parameter, void **contex
     (void)context;
     tls = TlsAlloc();
     fls = FlsAlloc(give_index);
+    if (tls < SLOTS_IN_BLOCK && fls != FLS_OUT_OF_INDEXES)
+        __atomic_store_n(&xvm_os_thread_slot, SLOTS + tls * sizeof(void *), __ATOMIC_RELEASE);
     return TRUE;
 }
 
@@ -117,31 +121,23 @@ static unsigned take_bit(uint64_t *word)
     return WORD;
 }
 
-static __attribute__((noinline)) unsigned take_index(void)
+unsigned xvm_os_thread_enroll(void)
 {
+    DWORD before = GetLastError();
     unsigned index = 0, bit = WORD;
 
     InitOnceExecuteOnce(&once, make_slots, NULL, NULL);
-    if (tls == TLS_OUT_OF_INDEXES || fls == FLS_OUT_OF_INDEXES)
-        return UINT_MAX;
+    if (xvm_os_thread_slot == 0)
+        return 0;
     for (; index < INDICES && (bit = take_bit(&taken[index / WORD])) == WORD;)
         index += WORD;
     if (bit == WORD)
-        return UINT_MAX;
+        return 0;
     index += bit;
     FlsSetValue(fls, (void *)(uintptr_t)(index + 1));
     TlsSetValue(tls, (void *)(uintptr_t)(index + 1));
-    return index;
-}
-
-unsigned xvm_os_thread_index(void)
-{
-    DWORD before = GetLastError(), slot_now = tls;
-    uintptr_t index = slot_now != TLS_OUT_OF_INDEXES ? (uintptr_t)TlsGetValue(slot_now) : 0;
-    unsigned found = index != 0 ? (unsigned)index - 1 : take_index();
-
     SetLastError(before);
-    return found;
+    return index + 1;
 }
 
 void xvm_os_thread_stop(const char *message, size_t size)

@@ -632,9 +632,9 @@ void xvm_os_tell_dead(const void *address, size_t size)
     (void)size;
 }
 
-unsigned xvm_os_thread_index(void)
+unsigned xvm_os_thread_enroll(void)
 {
-    return 0;
+    return 1;
 }
 
 void xvm_os_thread_stop(const char *message, size_t size)
