@@ -169,3 +169,21 @@ TEST(random_calls_at_the_cap)
     play(2, &(xvm_heap_options){.max_size = 16 * MiB}, memory_is_emulated() ? 100000 : 1000000,
          2 * MiB);
 }
+
+TEST(random_calls_in_a_guarded_heap)
+{
+    play(3, &(xvm_heap_options){.max_size = 1024 * (size_t)MiB, .flags = XVM_HEAP_GUARDED}, 100000,
+         MiB);
+}
+
+TEST(random_calls_of_a_single_thread)
+{
+    play(4, &(xvm_heap_options){.max_size = 256 * MiB, .flags = XVM_HEAP_SINGLE_THREAD}, 300000,
+         MiB);
+}
+
+TEST(random_calls_with_zeroing)
+{
+    play(5, &(xvm_heap_options){.max_size = 256 * MiB, .flags = XVM_HEAP_ZERO_ON_FREE}, 300000,
+         MiB);
+}

@@ -142,22 +142,54 @@ static inline void push(xvm_heap *heap, magazine *m, entry e)
     STORE(&m->top, top);
 }
 
+/* --- refusals ------------------------------------------------------------------------------ */
+
+static uint32_t pages_for(const xvm_heap *heap, size_t size)
+{
+    size_t most = (size_t)heap->end << PAGE_SHIFT;
+
+    return size > most ? 0 : size == 0 ? 1 : (uint32_t)((size + PAGE - 1) >> PAGE_SHIFT);
+}
+
+static __attribute__((noinline)) void *refuse(xvm_heap *heap, size_t size, xvm_status status)
+{
+    xvm_os_site site = {.call = "heap allocation", .name = heap->name, .size = size};
+
+    ATOMIC_ADD(&heap->failures, 1);
+    (void)xvm_os_fail_at(&site, (xvm_os_answer){status, 0});
+    return NULL;
+}
+
+/* Memory was refused by the region, which has said why, or by the cap. */
+static void *refuse_for(xvm_heap *heap, size_t size)
+{
+    bool capped = pages_for(heap, size) == 0 || heap->refused_by_cap;
+
+    if (capped)
+        return refuse(heap, size, XVM_E_ADDRESS_SPACE);
+    ATOMIC_ADD(&heap->failures, 1);
+    return NULL;
+}
+
 /* --- small blocks ----------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, unsigned c)
 {
     bool shared;
-    lane *l = enter_lane(heap, &shared);
+    lane *l;
     magazine *m;
     void *block = NULL;
 
+    if ((heap->flags & XVM_HEAP_GUARDED) != 0) /* of size 0: no other comes here */
+        return xvm_os_heap_take_guarded(heap, 0, GRAIN);
+    l = enter_lane(heap, &shared);
     if (l == NULL)
-        return NULL;
+        return refuse_for(heap, size_of_class(c));
     m = &l->heads[c];
     if (filled(m) != 0 || refill(heap, l, c))
         block = pop(heap, m, *m->top);
     leave_lane(heap, shared);
-    return block;
+    return block != NULL ? block : refuse_for(heap, size_of_class(c));
 }
 
 static inline void *take_small(xvm_heap *heap, unsigned c)
@@ -190,46 +222,42 @@ static inline place place_in(const xvm_heap *heap, const unit_info *u, unsigned 
                    block * size == in_unit};
 }
 
-static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, place p)
+/* Without memory for a lane the class takes it. */
+static void give_to_class(xvm_heap *heap, unsigned c, entry e)
+{
+    STORE(&heap->states[e >> 32], (unsigned char)CACHED);
+    heap_lock(heap, &heap->classes[c].lock);
+    xvm_os_heap_return(heap, c, &e, 1);
+    heap->classes[c].direct++;
+    heap_unlock(heap, &heap->classes[c].lock);
+}
+
+static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, unsigned c, entry e)
 {
     bool shared;
     lane *l = enter_lane(heap, &shared);
-    magazine *m;
 
-    if (l == NULL) { /* no memory for a lane: the class takes it */
-        STORE(&heap->states[p.e >> 32], (unsigned char)CACHED);
-        heap_lock(heap, &heap->classes[p.size_class].lock);
-        xvm_os_heap_return(heap, p.size_class, &p.e, 1);
-        heap->classes[p.size_class].direct++;
-        heap_unlock(heap, &heap->classes[p.size_class].lock);
+    if (l == NULL) {
+        give_to_class(heap, c, e);
         return;
     }
-    m = &l->heads[p.size_class];
-    if (m->top == m->limit)
-        flush(heap, l, p.size_class);
-    push(heap, m, p.e);
+    if (l->heads[c].top == l->heads[c].limit)
+        flush(heap, l, c);
+    push(heap, &l->heads[c], e);
     leave_lane(heap, shared);
 }
 
-static inline void give_small(xvm_heap *heap, place p)
+static inline void give_small(xvm_heap *heap, unsigned c, entry e)
 {
     lane *l = quick_lane(heap);
 
-    if (__builtin_expect(l == NULL, 0) ||
-        __builtin_expect(l->heads[p.size_class].top == l->heads[p.size_class].limit, 0))
-        give_small_slowly(heap, p);
+    if (__builtin_expect(l == NULL, 0) || __builtin_expect(l->heads[c].top == l->heads[c].limit, 0))
+        give_small_slowly(heap, c, e);
     else
-        push(heap, &l->heads[p.size_class], p.e);
+        push(heap, &l->heads[c], e);
 }
 
 /* --- large blocks ----------------------------------------------------------------------------- */
-
-static uint32_t pages_for(const xvm_heap *heap, size_t size)
-{
-    size_t most = (size_t)heap->end << PAGE_SHIFT;
-
-    return size > most ? 0 : (uint32_t)((size + PAGE - 1) >> PAGE_SHIFT);
-}
 
 static void count_large(xvm_heap *heap, uint32_t pages)
 {
@@ -328,11 +356,25 @@ static void find_large(const xvm_heap *heap, size_t offset, found *b)
         b->wrong = is_free_page(heap, b->page) ? XVM_MISUSE_FREED : XVM_MISUSE_INTERIOR;
 }
 
+static found find_guarded(const xvm_heap *heap, const void *address)
+{
+    xvm_heap *locked = (xvm_heap *)(uintptr_t)heap; /* looking takes the lock */
+    found b = {.wrong = (xvm_misuse)0};
+
+    heap_lock(locked, &locked->lock);
+    b.wrong = xvm_os_heap_find_guarded(heap, address, &b.page, &b.usable);
+    heap_unlock(locked, &locked->lock);
+    return b;
+}
+
 static found find_block(const xvm_heap *heap, const void *address)
 {
     size_t offset = (size_t)((const unsigned char *)address - heap->area);
     found b = {.wrong = XVM_MISUSE_FOREIGN};
     const unit_info *u;
+
+    if ((heap->flags & XVM_HEAP_GUARDED) != 0)
+        return find_guarded(heap, address);
 
     if (offset >= heap->area_size)
         return b;
@@ -354,32 +396,23 @@ static found find_block(const xvm_heap *heap, const void *address)
 
 /* --- public calls ----------------------------------------------------------------------------- */
 
-static __attribute__((noinline)) void *refuse(xvm_heap *heap, size_t size, xvm_status status)
+static void *take_other(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
 {
-    xvm_os_site site = {.call = "heap allocation", .name = heap->name, .size = size};
+    void *block;
 
-    ATOMIC_ADD(&heap->failures, 1);
-    (void)xvm_os_fail_at(&site, (xvm_os_answer){status, 0});
-    return NULL;
-}
-
-/* Memory was refused by the region, which has said why, or by the cap. */
-static void *refuse_for(xvm_heap *heap, size_t size)
-{
-    bool capped = pages_for(heap, size) == 0 || heap->refused_by_cap;
-
-    if (capped)
-        return refuse(heap, size, XVM_E_ADDRESS_SPACE);
-    ATOMIC_ADD(&heap->failures, 1);
-    return NULL;
-}
-
-static __attribute__((noinline)) void *take_other(xvm_heap *heap, size_t size, size_t alignment,
-                                                  bool *zero)
-{
-    void *block = take_large(heap, size, alignment, zero);
-
+    *zero = false;
+    if ((heap->flags & XVM_HEAP_GUARDED) != 0)
+        block = xvm_os_heap_take_guarded(heap, size, alignment > GRAIN ? alignment : GRAIN);
+    else
+        block = take_large(heap, size, alignment, zero);
     return block != NULL ? block : refuse_for(heap, size);
+}
+
+static __attribute__((noinline)) void *take_any(xvm_heap *heap, size_t size)
+{
+    bool zero;
+
+    return take_other(heap, size, 1, &zero);
 }
 
 /* class_of, by a table where most sizes are. */
@@ -390,13 +423,9 @@ static inline unsigned quick_class(size_t size)
 
 void *xvm_heap_alloc(xvm_heap *heap, size_t size)
 {
-    bool zero;
-    void *block;
-
-    if (__builtin_expect(size > LARGEST_SMALL, 0))
-        return take_other(heap, size, 1, &zero);
-    block = take_small(heap, quick_class(size));
-    return __builtin_expect(block != NULL, 1) ? block : refuse_for(heap, size);
+    if (__builtin_expect(size > heap->largest_small, 0))
+        return take_any(heap, size);
+    return take_small(heap, quick_class(size));
 }
 
 void *xvm_heap_alloc_zeroed(xvm_heap *heap, size_t count, size_t size)
@@ -407,11 +436,10 @@ void *xvm_heap_alloc_zeroed(xvm_heap *heap, size_t count, size_t size)
 
     if (__builtin_mul_overflow(count, size, &whole))
         return refuse(heap, SIZE_MAX, XVM_E_ADDRESS_SPACE);
-    if (whole > LARGEST_SMALL) {
+    if (whole > heap->largest_small)
         block = take_other(heap, whole, 1, &zero);
-    } else {
+    else
         block = xvm_heap_alloc(heap, whole);
-    }
     return block == NULL || zero ? block : memset(block, 0, whole);
 }
 
@@ -434,11 +462,12 @@ void *xvm_heap_alloc_aligned(xvm_heap *heap, size_t size, size_t alignment)
         return refuse(heap, size, XVM_E_INVALID);
     if (alignment <= GRAIN)
         return xvm_heap_alloc(heap, size);
-    if (size <= LARGEST_SMALL && alignment <= PAGE && round_up(size, alignment) <= LARGEST_SMALL)
+    if (heap->largest_small != 0 && size <= LARGEST_SMALL && alignment <= PAGE &&
+        round_up(size, alignment) <= LARGEST_SMALL)
         c = aligned_class(size, alignment);
     if (c < CLASSES)
         return xvm_heap_alloc(heap, size_of_class(c));
-    return take_other(heap, size != 0 ? size : 1, alignment, &zero);
+    return take_other(heap, size, alignment, &zero);
 }
 
 static void erase(const xvm_heap *heap, void *address, const found *b)
@@ -447,12 +476,24 @@ static void erase(const xvm_heap *heap, void *address, const found *b)
         memset(address, 0, b->usable);
 }
 
+static void free_guarded(xvm_heap *heap, void *address)
+{
+    xvm_misuse wrong = xvm_os_heap_give_guarded(heap, address);
+
+    if (wrong != 0)
+        xvm_os_heap_misuse(heap, wrong, "free", address);
+}
+
 static __attribute__((noinline)) void free_slowly(xvm_heap *heap, void *address)
 {
     found b;
 
     if (address == NULL)
         return;
+    if ((heap->flags & XVM_HEAP_GUARDED) != 0) {
+        free_guarded(heap, address);
+        return;
+    }
     b = find_block(heap, address);
     if (b.wrong != 0) {
         xvm_os_heap_misuse(heap, b.wrong, "free", address);
@@ -460,7 +501,7 @@ static __attribute__((noinline)) void free_slowly(xvm_heap *heap, void *address)
     }
     erase(heap, address, &b);
     if (b.is_small)
-        give_small(heap, b.small);
+        give_small(heap, b.small.size_class, b.small.e);
     else
         give_large(heap, b.page);
 }
@@ -483,7 +524,7 @@ void xvm_heap_free(xvm_heap *heap, void *address)
         __builtin_expect(LOAD(&heap->states[p.e >> 32]) != LIVE, 0))
         free_slowly(heap, address);
     else
-        give_small(heap, p);
+        give_small(heap, p.size_class, p.e);
 }
 
 size_t xvm_heap_usable_size(const xvm_heap *heap, const void *address)
@@ -514,6 +555,8 @@ static bool resize(xvm_heap *heap, const found *b, size_t size)
     uint32_t pages = pages_for(heap, size), before;
     bool done;
 
+    if ((heap->flags & XVM_HEAP_GUARDED) != 0)
+        return false; /* a move finds pointers that were kept */
     if (b->is_small)
         return size <= LARGEST_SMALL && class_of(size) == b->small.size_class;
     if (size <= LARGEST_SMALL || pages == 0)

@@ -158,7 +158,8 @@ struct xvm_heap {
     unit_info *units;
     unsigned char *states;
     uint64_t reciprocals[CLASSES + 1]; /* of a class + 1; with the size: the low half */
-    size_t quick_size; /* of the area: bytes in which a free need not ask for more; 0: always */
+    size_t largest_small; /* LARGEST_SMALL; 0 in a guarded heap, whose sizes are 1 and more */
+    size_t quick_size;    /* of the area: bytes in which a free need not ask for more; 0: always */
     unsigned flags;
     unsigned lane_mask;            /* 0: all threads use the first lane */
     struct lane *lanes[LANES + 1]; /* by thread_number(); threads without one: the first, NULL */
@@ -175,7 +176,8 @@ struct xvm_heap {
     size_t free_pages, dirty_pages;   /* of free runs */
     size_t grow_step, trim_threshold, peak_pages;
     unsigned frees_in_row;
-    bool refused_by_cap; /* the last refusal of pages was the cap's, not the system's */
+    uint32_t oldest, newest; /* guarded: runs in quarantine, first page + 1 */
+    bool refused_by_cap;     /* the last refusal of pages was the cap's, not the system's */
     uint64_t large_allocs, large_frees, failures, faults_at_start;
     size_t large_pages; /* live */
     size_t committed_peak;
@@ -240,6 +242,17 @@ unsigned xvm_os_heap_carve(xvm_heap *heap, unsigned c, entry *into, unsigned cou
 
 /* Returns CACHED blocks to the stash, and to their slabs where it is full. */
 void xvm_os_heap_return(xvm_heap *heap, unsigned c, const entry *from, unsigned count);
+
+/* --- guarded.c: heaps that find bugs ---------------------------------------------------------- */
+
+void *xvm_os_heap_take_guarded(xvm_heap *heap, size_t size, size_t alignment);
+
+/* What is wrong with giving the block back; 0: nothing, it is given. */
+xvm_misuse xvm_os_heap_give_guarded(xvm_heap *heap, void *address);
+
+/* The run of a live block, and its size; or what is wrong with the address. Under the heap's lock. */
+xvm_misuse xvm_os_heap_find_guarded(const xvm_heap *heap, const void *address, uint32_t *start,
+                                    size_t *size);
 
 /* --- misuse.c --------------------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 
 enum {
     FLAGS = XVM_HEAP_SINGLE_THREAD | XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME |
-            XVM_HEAP_ZERO_ON_FREE | XVM_HEAP_HUGE,
+            XVM_HEAP_ZERO_ON_FREE | XVM_HEAP_GUARDED | XVM_HEAP_HUGE,
     LANE_SPACE = LANES + 1
 };
 
@@ -160,6 +160,7 @@ static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_optio
         return status;
     heap->region = region;
     heap->flags = o->flags;
+    heap->largest_small = o->flags & XVM_HEAP_GUARDED ? 0 : LARGEST_SMALL;
     heap->lane_mask = o->flags & XVM_HEAP_SINGLE_THREAD ? 0 : ~0u;
     heap->state_lines = 1; /* so that no entry is 0 */
     heap->name = region->own.name;
@@ -186,7 +187,11 @@ static size_t default_size(void)
 
 static bool is_valid(const xvm_heap_options *o, size_t size)
 {
-    return (o->flags & ~(unsigned)FLAGS) == 0 && (size - 1) >> GRAIN_SHIFT <= UINT32_MAX;
+    bool guarded = (o->flags & XVM_HEAP_GUARDED) != 0; /* needs the system all the time */
+
+    return (o->flags & ~(unsigned)FLAGS) == 0 &&
+           !(guarded && (o->flags & (XVM_HEAP_REALTIME | XVM_HEAP_LOCKED | XVM_HEAP_HUGE)) != 0) &&
+           (size - 1) >> GRAIN_SHIFT <= UINT32_MAX;
 }
 
 xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options)
@@ -288,6 +293,7 @@ void xvm_heap_clear(xvm_heap *heap)
     heap->state_lines = 1;
     heap->free_pages = heap->dirty_pages = heap->large_pages = 0;
     heap->large_frees = heap->large_allocs;
+    heap->oldest = heap->newest = 0;
     STORE(&heap->frontier, 0u);
     if (heap->trim_threshold != SIZE_MAX)
         (void)xvm_os_heap_purge(heap, heap->trim_threshold >> PAGE_SHIFT);

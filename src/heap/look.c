@@ -133,6 +133,17 @@ static int visit_slab(const xvm_heap *heap, uint32_t unit, xvm_block_visitor vis
     return stop;
 }
 
+/* A run in quarantine is no block any more. */
+static int visit_run(const xvm_heap *heap, uint32_t page, xvm_block_visitor visit, void *context)
+{
+    const page_info *run = &heap->pages[page];
+    unsigned char *base = page_address(heap, page);
+
+    if ((heap->flags & XVM_HEAP_GUARDED) == 0)
+        return visit(base, (size_t)pages_of(run) << PAGE_SHIFT, context);
+    return run->size_kind & RUN_ZERO ? 0 : visit(base + run->prev, run->next, context);
+}
+
 xvm_status xvm_heap_walk(xvm_heap *heap, xvm_block_visitor visit, void *context)
 {
     xvm_os_site site = {.call = "heap_walk"};
@@ -147,7 +158,7 @@ xvm_status xvm_heap_walk(xvm_heap *heap, xvm_block_visitor visit, void *context)
         if (kind_of(run) == RUN_SLAB)
             stop = visit_slab(heap, page / UNIT_PAGES, visit, context);
         else if (kind_of(run) == RUN_LIVE)
-            stop = visit(page_address(heap, page), (size_t)pages << PAGE_SHIFT, context);
+            stop = visit_run(heap, page, visit, context);
     }
     return XVM_OK;
 }

@@ -108,7 +108,7 @@ static uint32_t find_run(const xvm_heap *heap, uint32_t pages)
 static void set_touched(xvm_heap *heap, uint32_t page)
 {
     STORE(&heap->touched, page);
-    if ((heap->flags & XVM_HEAP_ZERO_ON_FREE) == 0)
+    if ((heap->flags & (XVM_HEAP_ZERO_ON_FREE | XVM_HEAP_GUARDED)) == 0)
         STORE(&heap->quick_size, (size_t)page << PAGE_SHIFT);
 }
 
@@ -371,8 +371,8 @@ size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep)
 {
     size_t given = 0;
 
-    if ((heap->flags & XVM_HEAP_REALTIME) != 0)
-        return 0;
+    if ((heap->flags & (XVM_HEAP_REALTIME | XVM_HEAP_GUARDED)) != 0)
+        return 0; /* nothing, or all of it as soon as it was free */
     if (heap->touched - heap->frontier > keep)
         given = purge_tail(heap);
     for (int group = BIN_GROUPS - 1; group >= 0 && heap->dirty_pages > keep; group--)
