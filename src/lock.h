@@ -15,6 +15,10 @@
  * thread ends. thread_number() of thread_number.h tells it from now on. 0: there are no more. */
 unsigned xvm_os_thread_enroll(void);
 
+/* Calls before in the thread that forks, ahead of that, and after in both processes; 0: it will not.
+ * Where there is no fork neither is ever called. */
+int xvm_os_thread_at_fork(void (*before)(void), void (*after)(void));
+
 /* Writes a message to the standard error output and ends the process abnormally. */
 void xvm_os_thread_stop(const char *message, size_t size);
 

@@ -63,23 +63,28 @@ static lane *need_lane(xvm_heap *heap, lane **place)
     return found;
 }
 
-/* This thread's lane for a slow operation. Threads without a number share one, and hold its lock until
- * leave_lane. NULL: no memory for it. */
+/* The lane that threads without one share, under its lock. */
+static lane *enter_shared_lane(xvm_heap *heap)
+{
+    heap_lock(heap, &heap->shared_lock);
+    if (heap->shared_lane.heads[0].bottom == NULL)
+        set_magazines(&heap->shared_lane);
+    return &heap->shared_lane;
+}
+
+/* This thread's lane for a slow operation; or the shared one until leave_lane, when the thread has no
+ * number or there is no memory for a lane. */
 static lane *enter_lane(xvm_heap *heap, bool *shared)
 {
     unsigned thread = thread_number();
-    lane *mine;
+    lane *mine = NULL;
 
     if (thread == 0 && heap->lane_mask != 0)
         thread = xvm_os_thread_enroll();
-    *shared = thread == 0 && heap->lane_mask != 0;
-    if (!*shared)
-        return need_lane(heap, &heap->lanes[thread & heap->lane_mask]);
-    heap_lock(heap, &heap->shared_lock);
-    mine = need_lane(heap, &heap->shared_lane);
-    if (mine == NULL)
-        heap_unlock(heap, &heap->shared_lock);
-    return mine;
+    if (thread != 0 || heap->lane_mask == 0)
+        mine = need_lane(heap, &heap->lanes[thread & heap->lane_mask]);
+    *shared = mine == NULL;
+    return mine != NULL ? mine : enter_shared_lane(heap);
 }
 
 static void leave_lane(xvm_heap *heap, bool shared)
@@ -183,8 +188,6 @@ static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, unsigne
     if ((heap->flags & XVM_HEAP_GUARDED) != 0) /* of size 0: no other comes here */
         return xvm_os_heap_take_guarded(heap, 0, GRAIN);
     l = enter_lane(heap, &shared);
-    if (l == NULL)
-        return refuse_for(heap, size_of_class(c));
     m = &l->heads[c];
     if (filled(m) != 0 || refill(heap, l, c))
         block = pop(heap, m, *m->top);
@@ -222,25 +225,11 @@ static inline place place_in(const xvm_heap *heap, const unit_info *u, unsigned 
                    block * size == in_unit};
 }
 
-/* Without memory for a lane the class takes it. */
-static void give_to_class(xvm_heap *heap, unsigned c, entry e)
-{
-    STORE(&heap->states[e >> 32], (unsigned char)CACHED);
-    heap_lock(heap, &heap->classes[c].lock);
-    xvm_os_heap_return(heap, c, &e, 1);
-    heap->classes[c].direct++;
-    heap_unlock(heap, &heap->classes[c].lock);
-}
-
 static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, unsigned c, entry e)
 {
     bool shared;
     lane *l = enter_lane(heap, &shared);
 
-    if (l == NULL) {
-        give_to_class(heap, c, e);
-        return;
-    }
     if (l->heads[c].top == l->heads[c].limit)
         flush(heap, l, c);
     push(heap, &l->heads[c], e);

@@ -142,7 +142,6 @@ typedef struct size_class {
     uint32_t spare_states; /* lines that a slab of this class gave back; line + 1 */
     uint32_t slab_count, free_count;
     uint32_t stashed;
-    uint64_t direct; /* frees that went past the lanes, for want of memory for one */
     entry stash[STASH];
 } size_class;
 
@@ -182,9 +181,10 @@ struct xvm_heap {
     size_t large_pages; /* live */
     size_t committed_peak;
     const char *name;
-    unsigned shared_lock; /* of the lane of threads without an index */
-    struct lane *shared_lane;
+    struct xvm_heap *next, *prev; /* of all heaps, for fork */
+    unsigned shared_lock;         /* of the lane of threads without an index */
     size_class classes[CLASSES];
+    lane shared_lane;
 };
 
 static inline unsigned char *page_address(const xvm_heap *heap, uint32_t page)

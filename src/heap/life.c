@@ -7,7 +7,7 @@
 enum {
     FLAGS = XVM_HEAP_SINGLE_THREAD | XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME |
             XVM_HEAP_ZERO_ON_FREE | XVM_HEAP_GUARDED | XVM_HEAP_HUGE,
-    LANE_SPACE = LANES + 1
+    LANE_PART = 16 /* of a heap that lanes may take */
 };
 
 static xvm_status refuse(const xvm_heap_options *o, xvm_status status)
@@ -28,6 +28,14 @@ static table lay(size_t *at, size_t size, size_t unit)
     return t;
 }
 
+/* Lanes for all numbers that threads can have, or for some in a small heap. */
+static size_t lane_space(size_t size)
+{
+    size_t all = (LANES + 1) * sizeof(lane), part = round_down(size / LANE_PART, GRAIN);
+
+    return all < part ? all : part;
+}
+
 typedef struct layout {
     table header, units, pages, states, lanes;
     size_t area, area_size; /* from the base of the region */
@@ -44,7 +52,7 @@ static bool divide(const xvm_region *region, layout *out)
     out->units = lay(&at, (size >> UNIT_SHIFT) * sizeof(unit_info), unit);
     out->pages = lay(&at, (size >> PAGE_SHIFT) * sizeof(page_info), unit);
     out->states = lay(&at, size >> GRAIN_SHIFT, unit);
-    out->lanes = lay(&at, LANE_SPACE * sizeof(lane), unit);
+    out->lanes = lay(&at, lane_space(size), unit);
     slack = round_up(base + at, unit > UNIT ? unit : UNIT) - base;
     out->area = slack;
     out->area_size = slack < size ? round_down(size - slack, UNIT) : 0;
@@ -91,6 +99,69 @@ static uint64_t count_faults(void)
     if (xvm_get_limits(&now) != XVM_OK || now.minor_faults == UINT64_MAX)
         return UINT64_MAX;
     return now.minor_faults + (now.major_faults != UINT64_MAX ? now.major_faults : 0);
+}
+
+/* --- fork ------------------------------------------------------------------------------------- */
+
+/* A child of fork has one thread, and everything as it was at that moment: nobody may be in the middle
+ * of something then. */
+static unsigned heaps_lock;
+static xvm_heap *heaps;
+
+static void lock_heap(xvm_heap *heap)
+{
+    heap_lock(heap, &heap->shared_lock);
+    for (unsigned c = 0; c < CLASSES; c++)
+        heap_lock(heap, &heap->classes[c].lock);
+    heap_lock(heap, &heap->lock);
+}
+
+static void unlock_heap(xvm_heap *heap)
+{
+    heap_unlock(heap, &heap->lock);
+    for (unsigned c = CLASSES; c-- != 0;)
+        heap_unlock(heap, &heap->classes[c].lock);
+    heap_unlock(heap, &heap->shared_lock);
+}
+
+static void before_fork(void)
+{
+    spin_lock(&heaps_lock);
+    for (xvm_heap *heap = heaps; heap != NULL; heap = heap->next)
+        lock_heap(heap);
+}
+
+static void after_fork(void)
+{
+    for (xvm_heap *heap = heaps; heap != NULL; heap = heap->next)
+        unlock_heap(heap);
+    spin_unlock(&heaps_lock);
+}
+
+static void enlist(xvm_heap *heap)
+{
+    static int asked;
+
+    spin_lock(&heaps_lock);
+    if (!asked)
+        asked = xvm_os_thread_at_fork(before_fork, after_fork);
+    heap->next = heaps;
+    if (heaps != NULL)
+        heaps->prev = heap;
+    heaps = heap;
+    spin_unlock(&heaps_lock);
+}
+
+static void delist(xvm_heap *heap)
+{
+    spin_lock(&heaps_lock);
+    if (heap->next != NULL)
+        heap->next->prev = heap->prev;
+    if (heap->prev != NULL)
+        heap->prev->next = heap->next;
+    else
+        heaps = heap->next;
+    spin_unlock(&heaps_lock);
 }
 
 /* --- creating --------------------------------------------------------------------------------- */
@@ -176,6 +247,7 @@ static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_optio
         return status;
     }
     heap->faults_at_start = o->flags & XVM_HEAP_REALTIME ? count_faults() : UINT64_MAX;
+    enlist(heap);
     *out = heap;
     return XVM_OK;
 }
@@ -248,6 +320,7 @@ void xvm_heap_destroy(xvm_heap *heap)
 
     if (heap == NULL)
         return;
+    delist(heap);
     if (heap->region != &heap->own) {
         (void)xvm_decommit(heap->region, 0, heap->region->size);
         return;
@@ -269,13 +342,12 @@ static void forget_blocks(xvm_heap *heap)
 {
     for (unsigned i = 0; i <= LANES; i++)
         empty_lane(heap->lanes[i]);
-    empty_lane(heap->shared_lane);
+    empty_lane(&heap->shared_lane);
     for (unsigned c = 0; c < CLASSES; c++) {
         size_class *class = &heap->classes[c];
 
         class->slabs = class->spare_states = 0;
         class->slab_count = class->free_count = class->stashed = 0;
-        class->direct = 0;
     }
 }
 

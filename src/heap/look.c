@@ -31,8 +31,8 @@ static class_figures figures_of(const xvm_heap *heap, unsigned c)
 
     for (unsigned i = 0; i <= LANES; i++)
         add_lane(&f, heap->lanes[i], c);
-    add_lane(&f, heap->shared_lane, c);
-    f.live -= heap->classes[c].direct;
+    if (heap->shared_lane.heads[c].bottom != NULL)
+        add_lane(&f, &heap->shared_lane, c);
     return f;
 }
 
@@ -321,7 +321,8 @@ static bool check_cached(const xvm_heap *heap, unsigned c, const counts *n)
     size_t cached = 0;
 
     if (class->stashed > STASH || !count_entries(heap, c, class->stash, class->stashed, &cached) ||
-        !check_lane(heap, heap->shared_lane, c, &cached))
+        (heap->shared_lane.heads[c].bottom != NULL &&
+         !check_lane(heap, &heap->shared_lane, c, &cached)))
         return false;
     for (unsigned i = 0; i <= LANES; i++)
         if (!check_lane(heap, heap->lanes[i], c, &cached))

@@ -100,6 +100,11 @@ unsigned xvm_os_thread_enroll(void)
     return index + 1;
 }
 
+int xvm_os_thread_at_fork(void (*before)(void), void (*after)(void))
+{
+    return pthread_atfork(before, after, after) == 0;
+}
+
 void xvm_os_thread_stop(const char *message, size_t size)
 {
     while (size != 0) {

@@ -637,6 +637,13 @@ unsigned xvm_os_thread_enroll(void)
     return 1;
 }
 
+int xvm_os_thread_at_fork(void (*before)(void), void (*after)(void))
+{
+    (void)before;
+    (void)after;
+    return 1;
+}
+
 void xvm_os_thread_stop(const char *message, size_t size)
 {
     fwrite(message, 1, size, stderr);
