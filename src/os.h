@@ -165,7 +165,7 @@ size_t xvm_os_huge(const void *address, size_t size);
 typedef struct xvm_os_mapping {
     uintptr_t base;
     size_t size;
-    xvm_state state; /* never XVM_GUARD, which no map shows */
+    xvm_state state; /* XVM_GUARD of the system's own only */
     xvm_protection protection;
 } xvm_os_mapping;
 
@@ -219,6 +219,14 @@ xvm_os_failure *xvm_os_thread_failure(void);
 
 /* Asleep. */
 void xvm_os_sleep(unsigned milliseconds);
+
+/* errno, GetLastError: for what fails and need not be told. */
+int xvm_os_get_error(void);
+void xvm_os_set_error(int error);
+
+/* Calls before each fork of this process, and after it in both, for as long as it lives. Where
+ * nothing forks, never. */
+void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
 /* Waits a little, longer with each round: first for another processor, then for the scheduler, then
  * asleep. */

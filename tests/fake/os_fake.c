@@ -570,6 +570,25 @@ void xvm_os_pause(unsigned round)
     (void)round;
 }
 
+static int last_error;
+
+int xvm_os_get_error(void)
+{
+    return last_error;
+}
+
+void xvm_os_set_error(int error)
+{
+    last_error = error;
+}
+
+void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
+{
+    (void)before;
+    (void)in_parent;
+    (void)in_child;
+}
+
 void xvm_os_sleep(unsigned milliseconds)
 {
     fake_slept += milliseconds;
