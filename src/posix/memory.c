@@ -345,7 +345,7 @@ xvm_os_answer xvm_os_prefault(void *address, size_t size)
     return answered(XVM_OS_PREFAULT, code);
 }
 
-size_t xvm_os_resident(const void *address, size_t size)
+size_t xvm_os_ask_mincore(const void *address, size_t size)
 {
     size_t page = xvm_os_get_facts().page_size, resident = 0;
     int saved = errno;
