@@ -222,20 +222,19 @@ static void give_back(kept *k, int file, bool is_kept)
 
 /* 0 or an errno; *result is set on 0 only. By syscall, because libraries do not agree on the type of
  * a request. */
-static int ask(int file, unsigned long request, const char *name, uintptr_t address, void *argument,
-               long *result)
+static int ask(int file, unsigned long request, uintptr_t address, void *argument, long *result)
 {
     const void *at = (const void *)address;
     long got;
     int code;
 
-    if (is_refused(XVM_OS_QUERY, name, at, 0, &code))
+    if (is_refused(XVM_OS_QUERY, "ioctl", at, 0, &code))
         return code;
     got = syscall(SYS_ioctl, (long)file, (long)request, argument);
     if (got < 0)
-        return told(XVM_OS_QUERY, name, at, 0, errno);
+        return told(XVM_OS_QUERY, "ioctl", at, 0, errno);
     *result = got;
-    return told(XVM_OS_QUERY, name, at, 0, 0);
+    return told(XVM_OS_QUERY, "ioctl", at, 0, 0);
 }
 
 /* --- one mapping ------------------------------------------------------------------------------ */
@@ -279,7 +278,7 @@ static int query_next(int file, uintptr_t address, mapping *m)
 {
     procmap_query q = {.size = sizeof q, .query_flags = OR_NEXT, .query_addr = address};
     long none;
-    int code = ask(file, _IOWR('f', 17, procmap_query), "PROCMAP_QUERY", address, &q, &none);
+    int code = ask(file, _IOWR('f', 17, procmap_query), address, &q, &none);
 
     *m = (mapping){.start = top(), .end = top()};
     if (code != 0)
@@ -341,10 +340,10 @@ static int find_in_text(uintptr_t address, xvm_os_mapping *out)
     mapping m;
     xvm_os_reader r;
 
-    if (is_refused(XVM_OS_QUERY, "read_maps", (const void *)address, 0, &code))
+    if (is_refused(XVM_OS_QUERY, "read", (const void *)address, 0, &code))
         return code;
     if (!xvm_os_read_start(&r, maps.path))
-        return told(XVM_OS_QUERY, "read_maps", (const void *)address, 0, errno);
+        return told(XVM_OS_QUERY, "read", (const void *)address, 0, errno);
     m.end = 0;
     do {
         before = m.end;
@@ -356,7 +355,7 @@ static int find_in_text(uintptr_t address, xvm_os_mapping *out)
         describe(&m, out);
     else
         describe_hole(before, m.start, out);
-    return told(XVM_OS_QUERY, "read_maps", (const void *)address, 0, 0);
+    return told(XVM_OS_QUERY, "read", (const void *)address, 0, 0);
 }
 
 static bool is_lacking(int code)
@@ -401,17 +400,17 @@ xvm_os_answer xvm_os_walk_mappings(int (*visit)(const xvm_os_mapping *mapping, v
     mapping m;
     xvm_os_reader r;
 
-    if (is_refused(XVM_OS_QUERY, "read_maps", NULL, 0, &code))
+    if (is_refused(XVM_OS_QUERY, "read", NULL, 0, &code))
         return (xvm_os_answer){XVM_E_SYSTEM, code};
     if (!xvm_os_read_start(&r, maps.path))
-        return (xvm_os_answer){XVM_E_SYSTEM, told(XVM_OS_QUERY, "read_maps", NULL, 0, errno)};
+        return (xvm_os_answer){XVM_E_SYSTEM, told(XVM_OS_QUERY, "read", NULL, 0, errno)};
     while (next_mapping(&r, &m) && m.start < top()) {
         describe(&m, &shown);
         if (visit(&shown, context) != 0)
             break;
     }
     xvm_os_read_end(&r);
-    (void)told(XVM_OS_QUERY, "read_maps", NULL, 0, 0);
+    (void)told(XVM_OS_QUERY, "read", NULL, 0, 0);
     errno = saved;
     return (xvm_os_answer){XVM_OK, 0};
 }
@@ -450,7 +449,7 @@ static int scan(int file, uintptr_t from, uintptr_t to, presence *out)
                          .return_mask = PAGE_IS_PRESENT | PAGE_IS_HUGE};
         long found = 0;
 
-        code = ask(file, _IOWR('f', 16, pm_scan_arg), "PAGEMAP_SCAN", from, &a, &found);
+        code = ask(file, _IOWR('f', 16, pm_scan_arg), from, &a, &found);
         for (long i = 0; i < found; i++) {
             out->resident += (size_t)(runs[i].end - runs[i].start);
             if ((runs[i].categories & PAGE_IS_HUGE) != 0)
