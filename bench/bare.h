@@ -19,4 +19,7 @@ void bare_lock(void *address, size_t size);
 void bare_unlock(void *address, size_t size);
 void bare_prefault(void *address, size_t size);
 
+/* Is something at the address? As a program finds out without xvm. */
+int bare_query(const void *address);
+
 #endif

@@ -159,6 +159,20 @@ void xvm_os_flush_code(void *address, size_t size);
 size_t xvm_os_resident(const void *address, size_t size);
 size_t xvm_os_huge(const void *address, size_t size);
 
+/* What is in memory in [from, to): for questions in the order of addresses, of which each next one
+ * may be answered by what the one before has found. All zero at first. */
+enum { XVM_OS_RUNS_AHEAD = 64 };
+typedef struct xvm_os_ahead {
+    uintptr_t from, to;
+    size_t count, next; /* runs; the first that may still matter */
+    struct {
+        uintptr_t from, to;
+    } runs[XVM_OS_RUNS_AHEAD];
+} xvm_os_ahead;
+
+/* As xvm_os_resident; somewhat old, where ahead knows it. */
+size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead);
+
 /* --- the map of the process ------------------------------------------------------------------- */
 
 /* What the system knows of equal pages in a row; free ones, too. */

@@ -29,10 +29,10 @@ static xvm_span span_between(uintptr_t from, uintptr_t to)
         .base = (void *)from, .size = to - from, .state = XVM_FREE, .protection = XVM_NO_ACCESS};
 }
 
-static void ask_resident(xvm_span *span)
+/* Of these the system is asked how much is in memory. */
+static bool has_memory(xvm_state state)
 {
-    if (span->state == XVM_COMMITTED || span->state == XVM_MAPPED)
-        span->resident = xvm_os_resident(span->base, span->size);
+    return state == XVM_COMMITTED || state == XVM_MAPPED;
 }
 
 static xvm_span span_of_region(const xvm_os_found *found)
@@ -50,13 +50,7 @@ static xvm_span span_of_region(const xvm_os_found *found)
         span.state = XVM_COMMITTED;
         span.protection = (xvm_protection)protection;
     }
-    ask_resident(&span);
     return span;
-}
-
-static bool has_access(xvm_state state)
-{
-    return state == XVM_COMMITTED || state == XVM_MAPPED;
 }
 
 static xvm_span span_of_system(uintptr_t from, uintptr_t to, const xvm_os_mapping *m)
@@ -64,9 +58,8 @@ static xvm_span span_of_system(uintptr_t from, uintptr_t to, const xvm_os_mappin
     xvm_span span = span_between(from, to);
 
     span.state = m->state;
-    if (has_access(m->state))
+    if (has_memory(m->state))
         span.protection = m->protection;
-    ask_resident(&span);
     return span;
 }
 
@@ -124,6 +117,8 @@ xvm_status xvm_query(const void *address, xvm_span *out)
         *out = span_of_region(&found);
     else
         answer = ask_system(address, &found, out);
+    if (has_memory(out->state))
+        out->resident = xvm_os_resident(out->base, out->size);
     return xvm_os_fail_at(&site, answer);
 }
 
@@ -134,6 +129,7 @@ typedef struct walk {
     void *context;
     uintptr_t at; /* everything below has been visited */
     bool is_over; /* visit has ended it */
+    xvm_os_ahead ahead;
 } walk;
 
 /* All up to end: of regions what they know, in whole runs, even when the last of them goes on behind
@@ -151,6 +147,8 @@ static void cover(walk *w, uintptr_t end, const xvm_os_mapping *m)
             found.to = earlier(found.to, end);
             span = span_of_system(w->at, found.to, m);
         }
+        if (has_memory(span.state))
+            span.resident = xvm_os_resident_ahead(span.base, span.size, &w->ahead);
         w->at = found.to;
         w->is_over = w->visit(&span, w->context) != 0;
     }
@@ -170,7 +168,7 @@ static int cover_mapping(const xvm_os_mapping *m, void *context)
 xvm_status xvm_walk(xvm_span_visitor visit, void *context)
 {
     xvm_os_site site = {.call = "walk", .operation = XVM_OS_QUERY};
-    walk w = {visit, context, 0, false};
+    walk w = {.visit = visit, .context = context};
     xvm_os_answer answer;
 
     if (visit == NULL)

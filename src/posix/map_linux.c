@@ -426,42 +426,38 @@ typedef struct page_region {
     uint64_t start, end, categories;
 } page_region;
 
-enum { PAGE_IS_PRESENT = 8, PAGE_IS_PFNZERO = 32, PAGE_IS_HUGE = 64, SCANNED = 64 };
+enum { PAGE_IS_PRESENT = 8, PAGE_IS_PFNZERO = 32, PAGE_IS_HUGE = 64 };
+enum { RUNS = XVM_OS_RUNS_AHEAD, AHEAD = 256 << 20 };
 
-typedef struct presence {
-    size_t resident, huge;
-} presence;
+/* Runs of pages in memory between from and reached, that are not the common one of zeros, which
+ * costs none. */
+typedef struct stretch {
+    uintptr_t from, reached;
+    size_t count;
+    page_region runs[RUNS];
+} stretch;
 
-/* Pages in memory that are not the common one of zeros, which costs none. */
-static int scan(int file, uintptr_t from, uintptr_t to, presence *out)
+static int scan(int file, uintptr_t from, uintptr_t to, stretch *out)
 {
-    page_region runs[SCANNED];
-    int code = 0;
+    pm_scan_arg a = {.size = sizeof a,
+                     .start = from,
+                     .end = to,
+                     .vec = (uintptr_t)out->runs,
+                     .vec_len = RUNS,
+                     .category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
+                     .category_inverted = PAGE_IS_PFNZERO,
+                     .return_mask = PAGE_IS_PRESENT | PAGE_IS_HUGE};
+    long found = 0;
+    int code = ask(file, _IOWR('f', 16, pm_scan_arg), from, &a, &found);
 
-    for (*out = (presence){0, 0}; from < to && code == 0;) {
-        pm_scan_arg a = {.size = sizeof a,
-                         .start = from,
-                         .end = to,
-                         .vec = (uintptr_t)runs,
-                         .vec_len = SCANNED,
-                         .category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
-                         .category_inverted = PAGE_IS_PFNZERO,
-                         .return_mask = PAGE_IS_PRESENT | PAGE_IS_HUGE};
-        long found = 0;
-
-        code = ask(file, _IOWR('f', 16, pm_scan_arg), from, &a, &found);
-        for (long i = 0; i < found; i++) {
-            out->resident += (size_t)(runs[i].end - runs[i].start);
-            if ((runs[i].categories & PAGE_IS_HUGE) != 0)
-                out->huge += (size_t)(runs[i].end - runs[i].start);
-        }
-        from = a.walk_end > from ? (uintptr_t)a.walk_end : to;
-    }
+    out->from = from;
+    out->count = (size_t)found;
+    out->reached = a.walk_end > from ? (uintptr_t)a.walk_end : to;
     return code;
 }
 
-/* False: the kernel cannot, or does not want to. */
-static bool look(const void *address, size_t size, presence *out)
+/* As much as one question answers. False: the kernel cannot, or does not want to. */
+static bool look(uintptr_t from, uintptr_t to, stretch *out)
 {
     static unsigned lacks_scan;
     int saved = errno, code, file;
@@ -470,7 +466,7 @@ static bool look(const void *address, size_t size, presence *out)
     if (LOAD(&lacks_scan))
         return false;
     file = borrow(&pagemap, &is_kept);
-    code = file < 0 ? EBADF : scan(file, (uintptr_t)address, (uintptr_t)address + size, out);
+    code = file < 0 ? EBADF : scan(file, from, to, out);
     give_back(&pagemap, file, is_kept);
     if (is_lacking(code))
         STORE(&lacks_scan, 1u);
@@ -478,16 +474,76 @@ static bool look(const void *address, size_t size, presence *out)
     return code == 0;
 }
 
+/* Bytes in memory, of them in huge pages. */
+typedef struct presence {
+    size_t resident, huge;
+} presence;
+
+static bool count(uintptr_t from, uintptr_t to, presence *out)
+{
+    stretch found;
+
+    for (*out = (presence){0, 0}; from < to; from = found.reached) {
+        if (!look(from, to, &found))
+            return false;
+        for (size_t i = 0; i < found.count; i++) {
+            size_t size = (size_t)(found.runs[i].end - found.runs[i].start);
+
+            out->resident += size;
+            out->huge += (found.runs[i].categories & PAGE_IS_HUGE) != 0 ? size : 0;
+        }
+    }
+    return true;
+}
+
 size_t xvm_os_resident(const void *address, size_t size)
 {
     presence found;
 
-    return look(address, size, &found) ? found.resident : xvm_os_ask_mincore(address, size);
+    return count((uintptr_t)address, (uintptr_t)address + size, &found)
+               ? found.resident
+               : xvm_os_ask_mincore(address, size);
 }
 
 size_t xvm_os_huge(const void *address, size_t size)
 {
     presence found;
 
-    return look(address, size, &found) ? found.huge : 0;
+    return count((uintptr_t)address, (uintptr_t)address + size, &found) ? found.huge : 0;
+}
+
+/* The runs found last time may reach further than what was asked. */
+static void look_ahead(uintptr_t from, size_t size, xvm_os_ahead *ahead)
+{
+    uintptr_t end = top() - from - size > AHEAD ? from + size + AHEAD : top();
+    stretch found;
+
+    *ahead = (xvm_os_ahead){.from = from, .to = from};
+    if (!look(from, end, &found))
+        return;
+    ahead->to = found.reached;
+    ahead->count = found.count;
+    for (size_t i = 0; i < found.count; i++) {
+        ahead->runs[i].from = (uintptr_t)found.runs[i].start;
+        ahead->runs[i].to = (uintptr_t)found.runs[i].end;
+    }
+}
+
+size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead)
+{
+    uintptr_t from = (uintptr_t)address, to = from + size;
+    size_t resident = 0;
+
+    if (from < ahead->from || to > ahead->to)
+        look_ahead(from, size, ahead);
+    if (to > ahead->to)
+        return xvm_os_resident(address, size); /* more runs than fit */
+    while (ahead->next < ahead->count && ahead->runs[ahead->next].to <= from)
+        ahead->next++;
+    for (size_t i = ahead->next; i < ahead->count && ahead->runs[i].from < to; i++) {
+        uintptr_t start = ahead->runs[i].from > from ? ahead->runs[i].from : from;
+
+        resident += (ahead->runs[i].to < to ? ahead->runs[i].to : to) - start;
+    }
+    return resident;
 }

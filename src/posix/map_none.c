@@ -60,3 +60,9 @@ size_t xvm_os_huge(const void *address, size_t size)
     (void)size;
     return 0;
 }
+
+size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead)
+{
+    (void)ahead;
+    return xvm_os_resident(address, size);
+}

@@ -481,6 +481,12 @@ void xvm_os_flush_code(void *address, size_t size)
     (void)pages_of(address, size, &count, &s);
 }
 
+size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead)
+{
+    (void)ahead;
+    return xvm_os_resident(address, size);
+}
+
 size_t xvm_os_huge(const void *address, size_t size)
 {
     (void)address;
