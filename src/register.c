@@ -294,11 +294,30 @@ static xvm_region handle_of(const entry *e)
     return r;
 }
 
+/* Guards are equal, whatever is beneath them. */
+static bool is_equal(unsigned a, unsigned b)
+{
+    return a == b || (a & b & XVM_OS_STATE_GUARD) != 0;
+}
+
+static xvm_os_run equal_run(const xvm_region *r, size_t from, size_t limit)
+{
+    xvm_os_run run = xvm_os_pagemap_run(r, from, limit), next = run;
+
+    while ((run.state & XVM_OS_STATE_GUARD) != 0 && run.to < limit) {
+        next = xvm_os_pagemap_run(r, run.to, limit);
+        if (!is_equal(next.state, run.state))
+            break;
+        run.to = next.to;
+    }
+    return run;
+}
+
 static bool is_uniform(const xvm_region *r, size_t from, size_t to, unsigned state)
 {
-    xvm_os_run run = xvm_os_pagemap_run(r, from, to);
+    xvm_os_run run = equal_run(r, from, to);
 
-    return run.state == state && run.to == to;
+    return is_equal(run.state, state) && run.to == to;
 }
 
 /* The first of the equal pages that end with this one: in steps that double as long as all pages of
@@ -319,7 +338,7 @@ static void look_at(const entry *e, uintptr_t address, xvm_os_found *out)
 {
     size_t page = (size_t)(address - e->base) >> e->page_shift;
     xvm_region r = handle_of(e);
-    xvm_os_run run = xvm_os_pagemap_run(&r, page, e->pages);
+    xvm_os_run run = equal_run(&r, page, e->pages);
 
     out->from = e->base + (start_of_run(&r, page, run.state) << e->page_shift);
     out->to = e->base + (run.to << e->page_shift);

@@ -99,6 +99,43 @@ TEST(each_protection_is_told)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
+TEST(guards_are_guards)
+{
+    xvm_region r = reserve_named(PAGES, "asked");
+
+    CHECK(xvm_commit(&r, 0, 6 * page) == XVM_OK);
+    CHECK(xvm_guard(&r, 2 * page, 2 * page) == XVM_OK);
+    check_run(&r, 0, 2, XVM_COMMITTED, XVM_READ_WRITE);
+    check_run(&r, 2, 4, XVM_GUARD, XVM_NO_ACCESS);
+    check_run(&r, 4, 6, XVM_COMMITTED, XVM_READ_WRITE);
+    CHECK(xvm_guard(&r, 5 * page, 3 * page) == XVM_OK); /* of committed and of reserved ones */
+    check_run(&r, 5, 8, XVM_GUARD, XVM_NO_ACCESS);
+    check_run(&r, 8, PAGES, XVM_RESERVED, XVM_NO_ACCESS);
+    CHECK(xvm_commit(&r, 5 * page, page) == XVM_OK);
+    check_run(&r, 4, 6, XVM_COMMITTED, XVM_READ_WRITE);
+    CHECK(xvm_decommit(&r, 6 * page, 2 * page) == XVM_OK);
+    check_run(&r, 6, PAGES, XVM_RESERVED, XVM_NO_ACCESS);
+    CHECK(xvm_release(&r) == XVM_OK);
+}
+
+TEST(sparse_regions_know_their_pages)
+{
+    xvm_reserve_options sparse = {.commit_mode = XVM_COMMIT_SPARSE, .name = "asked"};
+    xvm_region r;
+
+    if (memory_is_fake())
+        SKIP("the fake has none");
+    page = xvm_page_size();
+    CHECK_EQUAL(xvm_reserve(&r, PAGES * page, &sparse), XVM_OK);
+    CHECK(xvm_commit(&r, 3 * page, 2 * page) == XVM_OK);
+    CHECK(xvm_commit(&r, 9 * page, page) == XVM_OK);
+    check_run(&r, 0, 3, XVM_RESERVED, XVM_NO_ACCESS);
+    check_run(&r, 3, 5, XVM_COMMITTED, XVM_READ_WRITE);
+    check_run(&r, 5, 9, XVM_RESERVED, XVM_NO_ACCESS);
+    check_run(&r, 9, 10, XVM_COMMITTED, XVM_READ_WRITE);
+    CHECK(xvm_release(&r) == XVM_OK);
+}
+
 TEST(the_first_and_the_last_page_have_their_runs)
 {
     xvm_region r = reserve_named(PAGES, "asked");
@@ -582,13 +619,13 @@ TEST(a_visitor_may_call_xvm)
 
 /* --- a model ---------------------------------------------------------------------------------- */
 
-enum { REGIONS = 50, MOST = 64, ROUNDS = 1000, LOCKED = 8 };
+enum { REGIONS = 50, MOST = 64, ROUNDS = 1000, LOCKED = 8, GUARD = 16 };
 
 typedef struct modelled {
     xvm_region r;
     char name;
     size_t pages, cursor;      /* cursor: in a walk, how many have been seen */
-    unsigned char state[MOST]; /* as a region's: 0 or a protection, perhaps LOCKED */
+    unsigned char state[MOST]; /* 0, GUARD, or a protection, perhaps LOCKED */
 } modelled;
 
 typedef struct world {
@@ -612,7 +649,7 @@ static void begin(world *w, modelled *m)
 static bool are_all(const modelled *m, size_t from, size_t to, int low)
 {
     for (size_t i = from; i < to; i++)
-        if ((m->state[i] & ~LOCKED) < low)
+        if (m->state[i] == GUARD || (m->state[i] & ~LOCKED) < low)
             return false;
     return true;
 }
@@ -621,12 +658,13 @@ static void change(world *w, modelled *m)
 {
     size_t from = pick(w, m->pages), to = from + 1 + pick(w, m->pages - from);
     size_t offset = from * page, size = (to - from) * page;
-    int what = (int)pick(w, 6), protection = XVM_NO_ACCESS + (int)pick(w, 5);
+    int what = (int)pick(w, 7), protection = XVM_NO_ACCESS + (int)pick(w, 5);
 
     if (what <= 1) {
         CHECK(xvm_commit(&m->r, offset, size) == XVM_OK);
         for (size_t i = from; i < to; i++)
-            m->state[i] = m->state[i] != 0 ? m->state[i] : XVM_READ_WRITE;
+            if (m->state[i] == 0 || m->state[i] == GUARD)
+                m->state[i] = XVM_READ_WRITE;
     } else if (what == 2) {
         CHECK(xvm_decommit(&m->r, offset, size) == XVM_OK);
         memset(m->state + from, 0, to - from);
@@ -642,6 +680,9 @@ static void change(world *w, modelled *m)
         CHECK(xvm_unlock(&m->r, offset, size) == XVM_OK);
         for (size_t i = from; i < to; i++)
             m->state[i] &= (unsigned char)~LOCKED;
+    } else if (what == 6) {
+        CHECK(xvm_guard(&m->r, offset, size) == XVM_OK);
+        memset(m->state + from, GUARD, to - from);
     }
 }
 
@@ -655,8 +696,11 @@ static void compare(const modelled *m, const xvm_span *span)
     for (to = from; to < m->pages && m->state[to] == state; to++)
         continue;
     CHECK_EQUAL(span->size, (to - from) * page);
-    CHECK_EQUAL(span->state, state == 0 ? XVM_RESERVED : XVM_COMMITTED);
-    CHECK_EQUAL(span->protection, state == 0 ? XVM_NO_ACCESS : state & ~(unsigned)LOCKED);
+    CHECK_EQUAL(span->state, state == 0       ? XVM_RESERVED
+                             : state == GUARD ? XVM_GUARD
+                                              : XVM_COMMITTED);
+    CHECK_EQUAL(span->protection,
+                span->state == XVM_COMMITTED ? state & ~(unsigned)LOCKED : XVM_NO_ACCESS);
     CHECK_EQUAL(span->locked, (state & LOCKED) != 0 ? span->size : 0);
     CHECK(span->name == &m->name);
 }
