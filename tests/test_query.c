@@ -360,7 +360,7 @@ TEST(a_failed_release_stays_found)
 /* More regions than there is room for, while the register gets no more. */
 TEST(a_region_that_is_not_registered_works)
 {
-    enum { MANY = 1200, SAMPLE = 40 };
+    enum { MANY = 2000, SAMPLE = 100 };
     static xvm_region regions[MANY];
     xvm_reserve_options options = {.name = "many"};
     size_t count = memory_is_fake() ? 20 : MANY, found = 0;
