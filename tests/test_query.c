@@ -400,12 +400,12 @@ TEST(regions_come_and_go_in_any_order)
     uint64_t seed = 4711;
 
     for (int round = 0; round < rounds; round++) {
-        size_t i = test_random(&seed) % SOME, j = test_random(&seed) % SOME;
+        size_t i = (size_t)(test_random(&seed) % SOME), j = (size_t)(test_random(&seed) % SOME);
 
         if (regions[i].base != NULL)
             CHECK(xvm_release(&regions[i]) == XVM_OK);
         else
-            regions[i] = reserve_named(1 + test_random(&seed) % 9, &names[i]);
+            regions[i] = reserve_named(1 + (size_t)(test_random(&seed) % 9), &names[i]);
         if (regions[j].base != NULL)
             CHECK(query((unsigned char *)regions[j].base + regions[j].size - 1).name == &names[j]);
     }
