@@ -23,4 +23,7 @@ void bare_prefault(void *address, size_t size);
 extern const char *const bare_way_to_limits;
 void bare_look_at_limits(void);
 
+/* Is something at the address? As a program finds out without xvm. */
+int bare_query(const void *address);
+
 #endif

@@ -159,13 +159,27 @@ void xvm_os_flush_code(void *address, size_t size);
 size_t xvm_os_resident(const void *address, size_t size);
 size_t xvm_os_huge(const void *address, size_t size);
 
+/* What is in memory in [from, to): for questions in the order of addresses, of which each next one
+ * may be answered by what the one before has found. All zero at first. */
+enum { XVM_OS_RUNS_AHEAD = 64 };
+typedef struct xvm_os_ahead {
+    uintptr_t from, to;
+    size_t count, next; /* runs; the first that may still matter */
+    struct {
+        uintptr_t from, to;
+    } runs[XVM_OS_RUNS_AHEAD];
+} xvm_os_ahead;
+
+/* As xvm_os_resident; somewhat old, where ahead knows it. */
+size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead);
+
 /* --- the map of the process ------------------------------------------------------------------- */
 
 /* What the system knows of equal pages in a row; free ones, too. */
 typedef struct xvm_os_mapping {
     uintptr_t base;
     size_t size;
-    xvm_state state; /* never XVM_GUARD, which no map shows */
+    xvm_state state; /* XVM_GUARD of the system's own only */
     xvm_protection protection;
 } xvm_os_mapping;
 
@@ -219,6 +233,14 @@ xvm_os_failure *xvm_os_thread_failure(void);
 
 /* Asleep. */
 void xvm_os_sleep(unsigned milliseconds);
+
+/* errno, GetLastError: for what fails and need not be told. */
+int xvm_os_get_error(void);
+void xvm_os_set_error(int error);
+
+/* Calls before each fork of this process, and after it in both, for as long as it lives. Where
+ * nothing forks, never. */
+void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
 /* Waits a little, longer with each round: first for another processor, then for the scheduler, then
  * asleep. */

@@ -87,3 +87,18 @@ void bare_prefault(void *address, size_t size)
 {
     must(madvise(address, size, MADV_POPULATE_WRITE), "madvise");
 }
+
+int bare_query(const void *address)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long long from = 0, to = 0, at = (uintptr_t)address;
+    char line[512], permissions[8];
+
+    if (maps == NULL)
+        return 0;
+    while (to <= at && fgets(line, sizeof line, maps) != NULL)
+        if (sscanf(line, "%llx-%llx %7s", &from, &to, permissions) != 3)
+            break;
+    fclose(maps);
+    return from <= at && at < to;
+}

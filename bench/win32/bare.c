@@ -95,3 +95,10 @@ void bare_prefault(void *address, size_t size)
     for (size_t i = 0; i < size; i += 1 << 12)
         at[i] = at[i];
 }
+
+int bare_query(const void *address)
+{
+    MEMORY_BASIC_INFORMATION found;
+
+    return VirtualQuery(address, &found, sizeof found) != 0 && found.State != MEM_FREE;
+}

@@ -1,6 +1,7 @@
 /* thread.c - what each thread remembers, and how it waits. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <time.h>
 
@@ -34,4 +35,24 @@ void xvm_os_sleep(unsigned milliseconds)
 
     while (nanosleep(&left, &left) != 0 && errno == EINTR)
         continue;
+}
+
+int xvm_os_get_error(void)
+{
+    return errno;
+}
+
+void xvm_os_set_error(int error)
+{
+    errno = error;
+}
+
+/* Refused only without memory: then a child of a fork in the middle of another thread's reserve may
+ * wait for ever. */
+void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
+{
+    int saved = errno;
+
+    (void)pthread_atfork(before, in_parent, in_child);
+    errno = saved;
 }

@@ -69,3 +69,20 @@ void xvm_os_sleep(unsigned milliseconds)
 {
     Sleep(milliseconds);
 }
+
+int xvm_os_get_error(void)
+{
+    return (int)GetLastError();
+}
+
+void xvm_os_set_error(int error)
+{
+    SetLastError((DWORD)error);
+}
+
+void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
+{
+    (void)before;
+    (void)in_parent;
+    (void)in_child;
+}

@@ -484,6 +484,12 @@ void xvm_os_flush_code(void *address, size_t size)
     (void)pages_of(address, size, &count, &s);
 }
 
+size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead)
+{
+    (void)ahead;
+    return xvm_os_resident(address, size);
+}
+
 size_t xvm_os_huge(const void *address, size_t size)
 {
     (void)address;
@@ -573,6 +579,25 @@ xvm_os_failure *xvm_os_thread_failure(void)
 void xvm_os_pause(unsigned round)
 {
     (void)round;
+}
+
+static int last_error;
+
+int xvm_os_get_error(void)
+{
+    return last_error;
+}
+
+void xvm_os_set_error(int error)
+{
+    last_error = error;
+}
+
+void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
+{
+    (void)before;
+    (void)in_parent;
+    (void)in_child;
 }
 
 void xvm_os_sleep(unsigned milliseconds)
