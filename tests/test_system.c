@@ -178,7 +178,14 @@ static void look_often(void *context, int index)
 
 TEST(eight_threads_look_at_once)
 {
+    holdings before, after;
+
+    (void)look();
+    look_at_process(&before);
     run_threads(THREADS, look_often, NULL);
+    look_at_process(&after);
+    if (!memory_is_emulated()) /* Wine keeps handles for threads */
+        CHECK_EQUAL(before.handles, after.handles);
 }
 
 /* --- what moves with what we do --------------------------------------------------------------- */
@@ -188,6 +195,7 @@ TEST(reserving_moves_reserved)
     xvm_limits before = look();
     xvm_region r;
 
+    needs_plain_memory();
     needs(before.process_reserved, "this system does not tell what is reserved");
     CHECK(xvm_reserve(&r, SIZE, NULL) == XVM_OK);
     CHECK(rose(before.process_reserved, look().process_reserved, SIZE));
@@ -225,7 +233,8 @@ TEST(touching_moves_resident_and_faults)
     before = look();
     memset(r.base, 1, SIZE);
     after = look();
-    CHECK(rose(before.process_resident, after.process_resident, SIZE));
+    CHECK(after.process_resident + SLACK >= before.process_resident + SIZE);
+    CHECK(memory_is_emulated() || rose(before.process_resident, after.process_resident, SIZE));
     CHECK(after.process_resident <= resident_memory() + SLACK);
     CHECK(resident_memory() <= after.process_resident + SLACK);
     CHECK(xvm_release(&r) == XVM_OK);

@@ -514,10 +514,8 @@ xvm_os_answer xvm_os_get_limits(xvm_limits *out)
     out->process_committed = fake_data_used != 0 ? fake_data_used : committed;
     out->process_locked = locked;
     out->data_limit = fake_data_limit;
-    if (fake_container_limit != 0) {
-        out->container_limit = fake_container_limit;
-        out->container_used = fake_container_used;
-    }
+    out->headroom = ADDRESSES;
+    (void)xvm_os_container(&out->container_limit, &out->container_used);
     return answer(XVM_OK, 0);
 }
 

@@ -2,6 +2,7 @@
  * tests/cgroup/: what would lie at / on such a machine.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -203,6 +204,31 @@ TEST(more_to_drop_than_in_use)
     expect("cache_beyond_use", 512, 0);
 }
 
+TEST(the_largest_numbers_are_no_limit_when_the_memory_is_not_known)
+{
+    static xvm_os_groups groups;
+    uint64_t limit, used;
+
+    CHECK(!xvm_os_groups_look(&groups, "tests/cgroup/v1_sentinel", UINT64_MAX, &limit, &used));
+    xvm_os_groups_forget(&groups);
+    CHECK(!xvm_os_groups_look(&groups, "tests/cgroup/garbage", UINT64_MAX, &limit, &used));
+    xvm_os_groups_forget(&groups);
+}
+
+TEST(limits_are_known_where_their_files_are)
+{
+    static xvm_os_groups groups;
+    uint64_t limit, used;
+
+    CHECK(!xvm_os_groups_look(&groups, "tests/cgroup/v2_max", MEMORY, &limit, &used));
+    CHECK(xvm_os_groups_are_known(&groups));
+    xvm_os_groups_forget(&groups);
+    CHECK(
+        !xvm_os_groups_look(&groups, "tests/cgroup/hybrid_without_memory", MEMORY, &limit, &used));
+    CHECK(!xvm_os_groups_are_known(&groups));
+    xvm_os_groups_forget(&groups);
+}
+
 TEST(nothing_is_there_at_all)
 {
     expect_none("no such tree");
@@ -286,21 +312,46 @@ TEST(a_process_that_moved_is_found_again)
     remove_tree();
 }
 
-TEST(a_descriptor_that_became_another_file_is_left_alone)
+/* Somebody closed the descriptor of the limit and opened a file of his own, which has its number
+ * now. */
+static int take_number(xvm_os_groups *g)
+{
+    int file = g->files[0][0].number, other;
+    char path[128];
+
+    write_file("other", "5\n");
+    snprintf(path, sizeof path, "%s/other", folder);
+    CHECK(close(file) == 0);
+    other = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK_EQUAL(other, file); /* the lowest that is free */
+    return other;
+}
+
+TEST(a_descriptor_that_became_another_file_is_not_read)
 {
     static xvm_os_groups groups;
-    int file;
     char byte;
+    int file;
 
     make_tree();
     expect_in(&groups, 1000, 10);
-    file = groups.files[0][0].number;
-    CHECK(close(file) == 0);
-    write_file("other", "5\n");
-    CHECK(chdir(folder) == 0);
-    CHECK(dup2(fileno(fopen("other", "r")), file) == file);
+    file = take_number(&groups);
     expect_in(&groups, 1000, 10);
     CHECK(groups.files[0][0].number != file);
+    xvm_os_groups_forget(&groups);
+    CHECK(read(file, &byte, 1) == 1 && byte == '5');
+    remove_tree();
+}
+
+TEST(a_descriptor_that_became_another_file_is_not_closed)
+{
+    static xvm_os_groups groups;
+    char byte;
+    int file;
+
+    make_tree();
+    expect_in(&groups, 1000, 10);
+    file = take_number(&groups);
     xvm_os_groups_forget(&groups);
     CHECK(read(file, &byte, 1) == 1 && byte == '5');
     remove_tree();
