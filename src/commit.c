@@ -159,17 +159,18 @@ static xvm_os_answer shut_sparse(xvm_region *region, xvm_os_operation why, range
 static xvm_os_answer open_run(xvm_region *region, const xvm_os_run *run, bool *opened)
 {
     bool marked = is_wanted(MARKED, run->state), closed = !marked || is_wanted(SHUT, run->state);
+    bool renew = LOAD(&region->own.renew) != 0;
     xvm_os_answer answer = DONE;
 
     if (closed)
         answer = xvm_os_commit(XVM_OS_COMMIT, start_of(region, run), bytes_of(region, run));
     *opened = closed && answer.status == XVM_OK;
-    if (answer.status == XVM_OK && marked)
+    if (answer.status == XVM_OK && (marked || renew) && xvm_os_has_light_guards())
         answer = xvm_os_unguard(XVM_OS_COMMIT, start_of(region, run), bytes_of(region, run));
-    if (answer.status != XVM_OK || !LOAD(&region->own.renew))
-        return answer;
-    *opened = true;
-    return xvm_os_attach_policies(region, run->from, run->to);
+    *opened |= answer.status == XVM_OK;
+    if (answer.status == XVM_OK && renew && has_policies(region))
+        answer = xvm_os_attach_policies(region, run->from, run->to);
+    return answer;
 }
 
 /* On failure *reached is behind the run when it has to be undone. */
@@ -192,10 +193,13 @@ static xvm_os_answer uncommit_run(xvm_region *region, const xvm_os_run *run)
     return xvm_os_decommit(start_of(region, run), bytes_of(region, run), &region->own.renew);
 }
 
-/* What a run is whose undoing was refused. A mark that was closed beneath is open there now. */
-static unsigned stuck_state(unsigned state)
+/* What a run is whose undoing was refused: committed. But marks are only perhaps gone, so such pages
+ * stay what they were, and a mark that was closed beneath is open there now. */
+static unsigned stuck_state(const xvm_region *region, unsigned state)
 {
-    return is_wanted(SHUT, state) ? XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED : XVM_READ_WRITE;
+    if (is_wanted(MARKED, state))
+        return XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED;
+    return region->own.sparse ? state : XVM_READ_WRITE;
 }
 
 /* Uncommitted runs of the range that the system has committed go back. The number of pages that did
@@ -207,7 +211,8 @@ static size_t undo_commit(xvm_region *region, range r)
 
     while (next_run(region, &at, r.to, UNCOMMITTED, &run))
         if (uncommit_run(region, &run).status != XVM_OK)
-            stuck += xvm_os_note(region, (range){run.from, run.to}, ANY, 0, stuck_state(run.state));
+            stuck += xvm_os_note(region, (range){run.from, run.to}, ANY, 0,
+                                 stuck_state(region, run.state));
         else if (is_wanted(SHUT, run.state))
             (void)xvm_os_note(region, (range){run.from, run.to}, ANY, 0, XVM_OS_STATE_GUARD);
     return stuck;

@@ -94,8 +94,8 @@ xvm_os_answer xvm_os_release(void *os_base, size_t os_size);
 xvm_os_answer xvm_os_commit(xvm_os_operation why, void *address, size_t size);
 
 /* Any pages become reserved. On failure bytes are intact, but pages may have lost protection and
- * locks. *renew is set to 1 when xvm_os_attach must follow the next commit of them, and is left
- * alone otherwise. */
+ * locks. *renew is set to 1 when xvm_os_unguard and xvm_os_attach must follow the next commit of
+ * them, and is left alone otherwise. */
 xvm_os_answer xvm_os_decommit(void *address, size_t size, unsigned char *renew);
 
 /* Committed, unlocked pages lose their contents; they keep their protection. */
@@ -127,13 +127,12 @@ typedef struct xvm_os_policy {
     const char *name;
 } xvm_os_policy;
 
-/* Applies the policies of a region to a part of it, and makes committed pages of it that a decommit
- * had closed in another way accessible again. Where a system has no such policy it is done, but for
- * a node that there is not. */
+/* Applies the policies of a region to a part of it. Where a system has no such policy it is done, but
+ * for a node that there is not. */
 xvm_os_answer xvm_os_attach(void *address, size_t size, const xvm_os_policy *policy);
 
-/* Light guards, where xvm_os_has_light_guards: readable and writable, unlocked pages fault from now
- * on, and their memory is returned; the system goes on knowing them as what they were. On failure
+/* Light guards, where xvm_os_has_light_guards: readable and writable pages fault from now on, are not
+ * locked any more, and their memory is returned; the system goes on knowing them as what they were. On failure
  * some may have become guards, or zero. */
 xvm_os_answer xvm_os_guard(xvm_os_operation why, void *address, size_t size);
 /* Pages under light guards are as they were, zero. All or nothing. */

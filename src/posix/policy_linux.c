@@ -85,9 +85,17 @@ int xvm_os_has_light_guards(void)
     return works > 0;
 }
 
+/* Refused on locked pages: a lock that nobody knows of is left from an undoing that was refused. */
 xvm_os_answer xvm_os_guard(xvm_os_operation why, void *address, size_t size)
 {
-    return answered(why, xvm_os_madvise(why, address, size, GUARD_INSTALL));
+    int saved = errno;
+    int code = xvm_os_madvise(why, address, size, GUARD_INSTALL);
+
+    if (code == EINVAL && xvm_os_munlock(why, address, size) == 0)
+        code = xvm_os_madvise(why, address, size, GUARD_INSTALL);
+    if (code == 0)
+        errno = saved;
+    return answered(why, code);
 }
 
 xvm_os_answer xvm_os_unguard(xvm_os_operation why, void *address, size_t size)
@@ -129,16 +137,12 @@ static int prefer_node(void *address, size_t size, unsigned node)
     return told(XVM_OS_ATTACH, "mbind", address, size, code == 0 ? 0 : errno);
 }
 
-/* Fork and dump policies and nodes must hold; huge pages and names need a kernel that has them.
- * Guards are removed in case a decommit had to install them; a kernel that does not know them
- * (EINVAL) has none. */
+/* Fork and dump policies and nodes must hold; huge pages and names need a kernel that has them. */
 xvm_os_answer xvm_os_attach(void *address, size_t size, const xvm_os_policy *policy)
 {
-    int saved = errno;
-    int code = advise(address, size, GUARD_REMOVE);
+    int saved = errno, code = 0;
 
-    code = code == EINVAL ? 0 : code;
-    if (code == 0 && policy->fork != XVM_FORK_COPY)
+    if (policy->fork != XVM_FORK_COPY)
         code =
             advise(address, size, policy->fork == XVM_FORK_NONE ? MADV_DONTFORK : MADV_WIPEONFORK);
     if (code == 0 && policy->dump == XVM_DUMP_NEVER)

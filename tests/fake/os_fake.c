@@ -422,11 +422,11 @@ xvm_os_answer xvm_os_guard(xvm_os_operation why, void *address, size_t size)
     changed =
         is_refused(why, "fake_guard", address, size, XVM_E_MAP_LIMIT, &refusal) ? count / 2 : count;
     for (size_t i = 0; i < count; i++)
-        demand(pages[i].state == FAKE_COMMITTED && pages[i].protection == XVM_READ_WRITE &&
-                   !pages[i].locked,
-               "a page to guard is locked or not writable");
+        demand(pages[i].state == FAKE_COMMITTED && pages[i].protection == XVM_READ_WRITE,
+               "a page to guard is not writable");
     for (size_t i = 0; i < changed; i++) {
         pages[i].guard = 1;
+        pages[i].locked = 0;
         fill(s, &pages[i], DEAD);
     }
     return refusal.code != 0 ? refusal : answer(XVM_OK, 0);
