@@ -148,6 +148,18 @@ static void press_softly(xvm_budget *budget, size_t size)
     }
 }
 
+/* The numbers behind a refusal. A budget with room enough was held against its container. */
+static void note_refusal(const xvm_budget *b, size_t size)
+{
+    xvm_os_cause cause = b->own.container ? XVM_OS_CAUSE_CONTAINER_BUDGET : XVM_OS_CAUSE_BUDGET;
+    uint64_t used = LOAD(&b->used), limit = LOAD(&b->limit);
+
+    if (b->own.container && used <= limit && size <= limit - used &&
+        xvm_os_container(&limit, &used))
+        cause = XVM_OS_CAUSE_CONTAINER;
+    xvm_os_note_budget(cause, b->name, limit, used);
+}
+
 /* --- what regions ask ------------------------------------------------------------------------- */
 
 xvm_status xvm_os_budget_charge(xvm_budget *budget, size_t size)
@@ -159,7 +171,7 @@ xvm_status xvm_os_budget_charge(xvm_budget *budget, size_t size)
         press(refuser, (xvm_pressure){XVM_PRESSURE_LIMIT, refuser, size, missing}))
         refuser = charge_all(budget, size, &missing);
     if (refuser != NULL) {
-        xvm_os_note_budget(refuser->name, LOAD(&refuser->limit), LOAD(&refuser->used));
+        note_refusal(refuser, size);
         return XVM_E_BUDGET;
     }
     press_softly(budget, size);

@@ -23,8 +23,8 @@ xvm_status xvm_os_fail(xvm_os_answer answer);
 /* The same for a failure that the system was not asked about. */
 xvm_status xvm_os_fail_with(xvm_status status);
 
-/* A refusal by a budget, noted where it happens: xvm_os_fail_at leaves its numbers alone. */
-void xvm_os_note_budget(const char *budget, uint64_t limit, uint64_t used);
+/* A refusal by a budget, noted where it happens: xvm_os_fail_at leaves its cause and numbers alone. */
+void xvm_os_note_budget(xvm_os_cause cause, const char *budget, uint64_t limit, uint64_t used);
 
 /* Finds out which limit refused: cause, limit and used, from the rest of the record and from what the
  * limits are now (src/explain.c). */

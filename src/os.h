@@ -202,17 +202,39 @@ typedef enum xvm_os_cause {
     XVM_OS_CAUSE_COMMIT_LIMIT,
     XVM_OS_CAUSE_CONTAINER,
     XVM_OS_CAUSE_BUDGET,
+    XVM_OS_CAUSE_CONTAINER_BUDGET, /* made from a container */
     XVM_OS_CAUSE_LOCK_LIMIT,
     XVM_OS_CAUSE_LOCK_FORBIDDEN, /* a limit of 0 */
     XVM_OS_CAUSE_LOCKED_FUTURE,  /* mlockall(MCL_FUTURE) */
     XVM_OS_CAUSE_MAPPINGS,
     XVM_OS_CAUSE_ADDRESS_BITS,
-    XVM_OS_CAUSE_NO_HOLE,
+    XVM_OS_CAUSE_NO_HOLE,  /* none is as large */
+    XVM_OS_CAUSE_NO_PLACE, /* none where it was asked for */
     XVM_OS_CAUSE_TAKEN,
     XVM_OS_CAUSE_HUGE_POOL,
     XVM_OS_CAUSE_HUGE_PRIVILEGE,
     XVM_OS_CAUSE_EXECUTE_POLICY
 } xvm_os_cause;
+
+/* How a system calls what is behind a cause, and what can be done about it. A limit that has numbers
+ * is a name, for "NAME is 512 MiB"; another is a whole clause. Static strings, never NULL. */
+typedef struct xvm_os_words {
+    const char *limit, *knob;
+} xvm_os_words;
+
+xvm_os_words xvm_os_describe(xvm_os_cause cause);
+
+/* What the system calls its codes: "errno", "error". */
+const char *xvm_os_code_word(void);
+
+/* How the system decides, beside what xvm_limits tells. */
+typedef struct xvm_os_rules {
+    uint64_t at_once;  /* a commit of more is refused, whatever is free; UINT64_MAX: none is */
+    int strict;        /* the commit limit of xvm_limits is enforced */
+    uint64_t lockable; /* xvm_os_lock raises the lock limit up to this; 0: not at all */
+} xvm_os_rules;
+
+xvm_os_rules xvm_os_get_rules(void);
 
 /* This thread's last failure; never NULL. */
 typedef struct xvm_os_failure {

@@ -315,6 +315,13 @@ static xvm_os_answer reserve(xvm_region *region, size_t size, size_t alignment,
     return reserve_as(region, &second);
 }
 
+/* What is not permitted: explicit huge pages, or else the code of XVM_RESERVE_EXECUTABLE. */
+static xvm_os_operation refused_step(xvm_status status, const xvm_reserve_options *o)
+{
+    return status == XVM_E_PERMISSION && o->huge != XVM_HUGE_MUST_EXPLICIT ? XVM_OS_PROTECT
+                                                                           : XVM_OS_RESERVE;
+}
+
 /* --- public calls ----------------------------------------------------------------------------- */
 
 xvm_status xvm_reserve(xvm_region *region, size_t size, const xvm_reserve_options *options)
@@ -332,6 +339,7 @@ xvm_status xvm_reserve(xvm_region *region, size_t size, const xvm_reserve_option
     if (is_valid(o, size, alignment))
         answer = (o->flags & XVM_RESERVE_WATCHED) != 0 ? (xvm_os_answer){XVM_E_UNSUPPORTED, 0}
                                                        : reserve(region, size, alignment, o);
+    site.operation = refused_step(answer.status, o);
     return xvm_os_fail_at(&site, answer);
 }
 

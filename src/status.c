@@ -66,11 +66,11 @@ xvm_status xvm_os_fail_with(xvm_status status)
     return xvm_os_fail((xvm_os_answer){status, 0});
 }
 
-void xvm_os_note_budget(const char *budget, uint64_t limit, uint64_t used)
+void xvm_os_note_budget(xvm_os_cause cause, const char *budget, uint64_t limit, uint64_t used)
 {
     xvm_os_failure *last = xvm_os_thread_failure();
 
-    last->cause = XVM_OS_CAUSE_BUDGET;
+    last->cause = cause;
     last->budget = budget;
     last->limit = limit;
     last->used = used;

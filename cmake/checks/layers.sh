@@ -26,7 +26,7 @@ clients=$(ls src/growth.c src/array.c src/arena.c src/pool.c src/snapshot.c src/
 
 may_include '<(limits|stdbool|stddef|stdint)\.h>|"xvm/[a-z]+\.h"' include/xvm/*.h
 may_include "$plain|\"xvm/[a-z]+\.h\"" src/pages.h src/os.h
-may_include "$plain|\"(os|pages|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h
+may_include "$plain|\"(os|pages|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h src/text.h
 may_include '<.*>|"(call|cgroup|kept|lock|os|pages|read|tell)\.h"' src/posix/*.[ch] src/win32/*.[ch]
 for file in src/*.c; do
     case $clients in
@@ -47,9 +47,13 @@ for file in examples/*.[ch] tools/*.[ch] bench/*.[ch]; do
     beside=$(cd "$(dirname "$file")" 2>/dev/null && echo *.h | tr ' ' '|')
     may_include "<[a-z]+\.h>|<xvm/[a-z]+\.h>|\"(xvm/[a-z]+\.h|$beside)\"" "$file"
 done
+for file in examples/*/*.c tools/*/*.c bench/*/*.c; do # the halves that differ by system
+    beside=$(cd "$(dirname "$file")/.." 2>/dev/null && echo *.h | tr ' ' '|')
+    may_include "<[a-z/]+\.h>|\"(\.\./)?(xvm/[a-z]+\.h|$beside)\"" "$file"
+done
 
 forbid "a system is named outside the folders posix and win32" "$(
     grep -rnE --include='*.[ch]' '_WIN32|__linux__|__APPLE__|windows\.h|sys/mman\.h' \
-        include src tests examples bench 2>/dev/null | grep -vE '^[^:]*/(posix|win32)/')"
+        include src tests examples tools bench 2>/dev/null | grep -vE '^[^:]*/(posix|win32)/')"
 
 exit $broken

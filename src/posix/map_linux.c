@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "kept.h"
 #include "lock.h"
 #include "pages.h"
 #include "read.h"
@@ -157,59 +158,24 @@ void *xvm_os_find_hole(size_t size, size_t alignment, uintptr_t *limit)
 typedef struct kept {
     const char *path;
     unsigned busy;
-    int file;     /* -1: none */
-    int owner;    /* the process that opened it, */
-    dev_t device; /* and what it was then */
-    ino_t inode;
+    int owner; /* the process that opened it: an inherited one shows the parent */
+    xvm_os_file file;
 } kept;
 
-enum { FIRST_FREE = 3 }; /* descriptors below belong to the program, even when they are closed */
-
-static kept maps = {.path = "/proc/self/maps", .file = -1};
-static kept pagemap = {.path = "/proc/self/pagemap", .file = -1};
-
-static int open_file(const char *path)
-{
-    int file = open(path, O_RDONLY | O_CLOEXEC), higher;
-
-    if (file < 0 || file >= FIRST_FREE)
-        return file;
-    higher = fcntl(file, F_DUPFD_CLOEXEC, FIRST_FREE);
-    (void)close(file);
-    return higher;
-}
-
-static bool is_same_file(const kept *k)
-{
-    struct stat now;
-
-    return k->file >= 0 && fstat(k->file, &now) == 0 && now.st_dev == k->device &&
-           now.st_ino == k->inode;
-}
-
-static void open_again(kept *k)
-{
-    struct stat now;
-
-    if (is_same_file(k))
-        (void)close(k->file); /* inherited; shows the parent */
-    k->file = open_file(k->path);
-    if (k->file < 0 || fstat(k->file, &now) != 0)
-        return;
-    k->owner = getpid();
-    k->device = now.st_dev;
-    k->inode = now.st_ino;
-}
+static kept maps = {.path = "/proc/self/maps"};
+static kept pagemap = {.path = "/proc/self/pagemap"};
 
 /* A descriptor until give_back; -1: there is none. */
 static int borrow(kept *k, bool *is_kept)
 {
     *is_kept = SWAP_ACQUIRE(&k->busy, 1u) == 0;
     if (!*is_kept)
-        return open_file(k->path);
-    if (k->owner != getpid() || !is_same_file(k))
-        open_again(k);
-    return k->file;
+        return xvm_os_open_file(k->path);
+    if (k->owner != getpid()) {
+        xvm_os_file_close(&k->file);
+        k->owner = getpid();
+    }
+    return xvm_os_file_need(&k->file, k->path) ? k->file.number : -1;
 }
 
 static void give_back(kept *k, int file, bool is_kept)

@@ -7,12 +7,26 @@
 
 #include "read.h"
 
+enum { FIRST_OF_OURS = 3 };
+
+int xvm_os_open_file(const char *path)
+{
+    int file, higher;
+
+    do
+        file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    while (file < 0 && errno == EINTR);
+    if (file < 0 || file >= FIRST_OF_OURS)
+        return file;
+    higher = fcntl(file, F_DUPFD_CLOEXEC, FIRST_OF_OURS);
+    (void)close(file);
+    return higher;
+}
+
 bool xvm_os_read_start(xvm_os_reader *r, const char *path)
 {
     r->next = r->end = 0;
-    do
-        r->file = open(path, O_RDONLY | O_CLOEXEC);
-    while (r->file < 0 && errno == EINTR);
+    r->file = xvm_os_open_file(path);
     return r->file >= 0;
 }
 

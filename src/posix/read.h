@@ -15,6 +15,10 @@ typedef struct xvm_os_reader {
     size_t next, end;
 } xvm_os_reader;
 
+/* A descriptor for reading, closed on exec, above the standard three even when those are closed: they
+ * are the program's. -1: it cannot be opened. */
+int xvm_os_open_file(const char *path);
+
 /* False when the file cannot be opened; then there is nothing to end. */
 bool xvm_os_read_start(xvm_os_reader *r, const char *path);
 void xvm_os_read_end(xvm_os_reader *r);

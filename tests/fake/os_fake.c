@@ -47,7 +47,8 @@ size_t fake_page_size = 4 << 10, fake_granularity = 64 << 10;
 bool fake_discard_zeroes = true, fake_light_guards = true, fake_counts_mappings = true;
 bool fake_nothing_resident;
 size_t fake_huge_page_size = 64 << 10;
-uint64_t fake_container_limit, fake_container_used, fake_slept;
+uint64_t fake_container_limit, fake_container_used, fake_data_used, fake_slept;
+uint64_t fake_data_limit = UINT64_MAX, fake_commit_at_once = UINT64_MAX;
 
 static slot slots[SLOTS];
 static xvm_os_failure failure;
@@ -516,8 +517,9 @@ xvm_os_answer xvm_os_get_limits(xvm_limits *out)
     memset(out, 0xff, sizeof *out);
     fake_totals(&reservations, &reserved, &committed, &locked);
     out->process_reserved = reserved;
-    out->process_committed = committed;
+    out->process_committed = fake_data_used != 0 ? fake_data_used : committed;
     out->process_locked = locked;
+    out->data_limit = fake_data_limit;
     out->headroom = ADDRESSES;
     (void)xvm_os_container(&out->container_limit, &out->container_used);
     return answer(XVM_OK, 0);
@@ -569,6 +571,31 @@ xvm_os_answer xvm_os_walk_mappings(int (*visit)(const xvm_os_mapping *mapping, v
                 return answer(XVM_OK, 0);
         from = (uintptr_t)next->base + next->size;
     }
+}
+
+/* The words of Linux where a test looks for them, and a number for each other cause. */
+xvm_os_words xvm_os_describe(xvm_os_cause cause)
+{
+    static char others[XVM_OS_CAUSE_EXECUTE_POLICY + 1][16];
+
+    if (cause == XVM_OS_CAUSE_DATA_LIMIT)
+        return (xvm_os_words){"RLIMIT_DATA", "raise it with ulimit -d"};
+    if (cause == XVM_OS_CAUSE_BUDGET)
+        return (xvm_os_words){"budget", "raise it with xvm_budget_set_limit"};
+    if (cause == XVM_OS_CAUSE_CONTAINER_BUDGET)
+        return (xvm_os_words){"budget", "raise what the container has"};
+    snprintf(others[cause], sizeof others[cause], "limit %d", (int)cause);
+    return (xvm_os_words){others[cause], "turn the knob"};
+}
+
+const char *xvm_os_code_word(void)
+{
+    return "code";
+}
+
+xvm_os_rules xvm_os_get_rules(void)
+{
+    return (xvm_os_rules){fake_commit_at_once, 0, 0};
 }
 
 xvm_os_failure *xvm_os_thread_failure(void)

@@ -14,6 +14,8 @@ extern bool fake_counts_mappings; /* false: as Windows */
 extern bool fake_nothing_resident;
 extern size_t fake_huge_page_size;                         /* 0: none */
 extern uint64_t fake_container_limit, fake_container_used; /* 0: no limit */
+extern uint64_t fake_data_used;                            /* 0: what is committed */
+extern uint64_t fake_data_limit, fake_commit_at_once;      /* UINT64_MAX: none */
 extern uint64_t fake_slept;                                /* milliseconds */
 
 enum { FAKE_FREE, FAKE_RESERVED, FAKE_COMMITTED };
