@@ -73,7 +73,7 @@ static int find_run_start(const MEMORY_BASIC_INFORMATION *at, uintptr_t *start)
 
 /* Holes are in no reservation. All from high to the address is free; what is below low does not
  * matter. */
-static int find_hole_start(const MEMORY_BASIC_INFORMATION *at, uintptr_t *start)
+static int find_piece_start(const MEMORY_BASIC_INFORMATION *at, uintptr_t *start)
 {
     uintptr_t page = xvm_os_get_facts().page_size, low = 0;
     MEMORY_BASIC_INFORMATION found;
@@ -91,6 +91,26 @@ static int find_hole_start(const MEMORY_BASIC_INFORMATION *at, uintptr_t *start)
     return code;
 }
 
+/* Wine shows a hole in pieces where its own limits lie in it. */
+static int find_hole(MEMORY_BASIC_INFORMATION *found, uintptr_t *start)
+{
+    MEMORY_BASIC_INFORMATION next = *found;
+    int code = find_piece_start(found, start);
+
+    while (code == 0 && *start != 0) {
+        code = xvm_os_virtual_query((const void *)(*start - 1), &next);
+        if (code != 0 || next.State != MEM_FREE)
+            break;
+        code = find_piece_start(&next, start);
+    }
+    while (code == 0) {
+        if (xvm_os_virtual_query((const void *)end_of(found), &next) != 0 || next.State != MEM_FREE)
+            break; /* or the last address */
+        found->RegionSize += next.RegionSize;
+    }
+    return code;
+}
+
 xvm_os_answer xvm_os_find_mapping(const void *address, xvm_os_mapping *out)
 {
     DWORD before = GetLastError();
@@ -99,8 +119,7 @@ xvm_os_answer xvm_os_find_mapping(const void *address, xvm_os_mapping *out)
     int code = xvm_os_virtual_query(address, &found);
 
     if (code == 0)
-        code = found.State == MEM_FREE ? find_hole_start(&found, &start)
-                                       : find_run_start(&found, &start);
+        code = found.State == MEM_FREE ? find_hole(&found, &start) : find_run_start(&found, &start);
     if (code != 0)
         return answered(code);
     describe(&found, start, out);
