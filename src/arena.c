@@ -35,22 +35,29 @@ static size_t larger(size_t a, size_t b)
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
+/* As it was when the arena was made: rule 3. */
+static bool listens(const xvm_arena *a)
+{
+    return a->clean == (unsigned char *)UINTPTR_MAX;
+}
+
 /* The gap behind a block that ends there. */
 static size_t gap_at(const xvm_arena *a, size_t end)
 {
-    return xvm_os_tell_listens() ? smaller(XVM_OS_TELL_GAP, a->memory.reserved - end) : 0;
+    return listens(a) ? smaller(XVM_OS_TELL_GAP, a->memory.reserved - end) : 0;
 }
 
 /* top, and what the inline path compares with. */
 static void set_top(xvm_arena *a, size_t used, size_t gap)
 {
-    bool shut = xvm_os_tell_listens();
-
     a->top = a->memory.base + used;
     a->own.gap = gap;
-    a->end = shut ? a->top : a->memory.base + a->memory.committed;
-    a->clean =
-        shut ? (unsigned char *)UINTPTR_MAX : a->memory.base + a->memory.touched; /* rule 3 */
+    if (listens(a)) {
+        a->end = a->top;
+        return;
+    }
+    a->end = a->memory.base + a->memory.committed;
+    a->clean = a->memory.base + a->memory.touched;
 }
 
 /* Commits up to there. What is new is dead until it is handed out. */
@@ -59,7 +66,7 @@ static xvm_status reach(xvm_arena *a, size_t size)
     size_t before = a->memory.committed;
     xvm_status status = xvm_growth_reach(&a->memory, size);
 
-    if (a->memory.committed > before)
+    if (a->memory.committed > before && listens(a))
         xvm_os_tell_dead(a->memory.base + before, a->memory.committed - before);
     return status;
 }
@@ -67,7 +74,7 @@ static xvm_status reach(xvm_arena *a, size_t size)
 /* The memory behind what is committed was given back: a later user of it shall hear nothing of us. */
 static void tell_given_back(xvm_arena *a, size_t before)
 {
-    if (a->memory.committed < before)
+    if (a->memory.committed < before && listens(a))
         xvm_os_tell_live(a->memory.base + a->memory.committed, before - a->memory.committed);
 }
 
@@ -83,7 +90,10 @@ xvm_status xvm_arena_create(xvm_arena *arena, size_t max_size, const xvm_arena_o
     status = xvm_growth_begin(&arena->memory, max_size, options != NULL ? &options->growth : NULL);
     if (status != XVM_OK)
         return status;
-    xvm_os_tell_dead(arena->memory.base, arena->memory.committed);
+    if (xvm_os_tell_listens()) {
+        arena->clean = (unsigned char *)UINTPTR_MAX;
+        xvm_os_tell_dead(arena->memory.base, arena->memory.committed);
+    }
     set_top(arena, 0, 0);
     return XVM_OK;
 }
@@ -92,7 +102,7 @@ void xvm_arena_destroy(xvm_arena *arena)
 {
     if (arena == NULL)
         return;
-    if (arena->memory.committed != 0)
+    if (listens(arena))
         xvm_os_tell_live(arena->memory.base, arena->memory.committed);
     xvm_growth_end(&arena->memory);
     *arena = (xvm_arena){0};
@@ -122,7 +132,8 @@ void *xvm_arena_grow(xvm_arena *arena, size_t size, size_t alignment)
     if (begin < pad || make_room(arena, begin, need, &end) != XVM_OK)
         return NULL;
     set_top(arena, end + gap_at(arena, end), gap_at(arena, end));
-    xvm_os_tell_fresh(arena->memory.base + begin, need);
+    if (listens(arena))
+        xvm_os_tell_fresh(arena->memory.base + begin, need);
     return arena->memory.base + begin;
 }
 
@@ -132,7 +143,8 @@ void *xvm_arena_wipe(xvm_arena *arena, void *block, size_t size)
 
     if (at < dirty_end)
         memset(at, 0, smaller(size, (size_t)(dirty_end - at)));
-    xvm_os_tell_live(block, size);
+    if (listens(arena))
+        xvm_os_tell_live(block, size);
     return block;
 }
 
@@ -148,7 +160,8 @@ static bool is_last(const xvm_arena *a, const void *block, size_t size)
 static void take_bytes(xvm_arena *a, size_t from, size_t to)
 {
     a->memory.touched = larger(a->memory.touched, to);
-    xvm_os_tell_dead(a->memory.base + from, to - from);
+    if (listens(a))
+        xvm_os_tell_dead(a->memory.base + from, to - from);
 }
 
 bool xvm_arena_extend(xvm_arena *arena, void *block, size_t old_size, size_t new_size)
@@ -162,9 +175,9 @@ bool xvm_arena_extend(xvm_arena *arena, void *block, size_t old_size, size_t new
     used = xvm_arena_used(arena);
     if (make_room(arena, begin, need, &end) != XVM_OK)
         return false;
-    if (need > old)
+    if (need > old && listens(arena))
         xvm_os_tell_fresh((unsigned char *)block + old, need - old);
-    else
+    if (need < old)
         take_bytes(arena, end, used);
     set_top(arena, end + gap_at(arena, end), gap_at(arena, end));
     return true;
@@ -219,7 +232,7 @@ static void take_back(xvm_arena *a, size_t mark)
     take_bytes(a, mark, used);
     settle(a, used, used - mark);
     a->own.floor = smaller(a->own.floor, mark);
-    set_top(a, mark, mark != 0 && xvm_os_tell_listens() ? XVM_OS_TELL_GAP : 0);
+    set_top(a, mark, mark != 0 && listens(a) ? XVM_OS_TELL_GAP : 0);
 }
 
 xvm_status xvm_arena_rewind(xvm_arena *arena, size_t mark)
@@ -287,8 +300,8 @@ static bool is_clean(const xvm_arena *a)
 {
     const xvm_growth *m = &a->memory;
 
-    if (xvm_os_tell_listens())
-        return a->clean == (unsigned char *)UINTPTR_MAX;
+    if (listens(a) || xvm_os_tell_listens())
+        return listens(a) == xvm_os_tell_listens();
     if (a->clean != m->base + m->touched)
         return false;
     for (size_t at = larger(m->touched, xvm_arena_used(a)); at < m->committed; at++)
@@ -309,8 +322,7 @@ xvm_status xvm_arena_check(const xvm_arena *arena)
         return XVM_OK;
     if (used > m->committed || m->committed > m->reserved || m->touched > m->committed ||
         arena->own.floor > used || arena->own.gap > used ||
-        arena->end != (xvm_os_tell_listens() ? arena->top : m->base + m->committed) ||
-        !is_clean(arena))
+        arena->end != (listens(arena) ? arena->top : m->base + m->committed) || !is_clean(arena))
         return refuse("arena_check", used, XVM_E_CORRUPT);
     return XVM_OK;
 }

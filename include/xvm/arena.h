@@ -107,17 +107,17 @@ XVM_API void *xvm_arena_wipe(xvm_arena *arena, void *block, size_t size);
  */
 static inline void *xvm_arena_alloc(xvm_arena *arena, size_t size, size_t alignment)
 {
-    size_t mask = (alignment != 0 ? alignment : (size_t)XVM_ARENA_ALIGNMENT) - 1;
-    size_t pad = (size_t)(0 - (uintptr_t)arena->top) & mask;
-    size_t need = size != 0 ? size : 1;
+    size_t mask = (alignment != 0 ? alignment : XVM_CAST(size_t, XVM_ARENA_ALIGNMENT)) - 1;
+    uintptr_t top = XVM_ADDRESS(arena->top), begin = (top + mask) & ~mask;
+    size_t room = XVM_CAST(size_t, arena->end - arena->top);
     unsigned char *block;
 
-    /* pad is at most half of all addresses: with the first test the sum does not wrap. */
-    if (need > SIZE_MAX / 2 || (mask & (mask + 1)) != 0 ||
-        pad + need > (size_t)(arena->end - arena->top))
+    /* The first test is for 0, too. begin - top is at most half of all addresses, and right even if
+     * begin wraps: the sum in the last test does not wrap. */
+    if (size - 1 >= SIZE_MAX / 2 || (mask & (mask + 1)) != 0 || begin - top + size > room)
         return xvm_arena_grow(arena, size, alignment);
-    block = arena->top + pad;
-    arena->top = block + need;
+    block = XVM_POINTER(unsigned char *, begin);
+    arena->top = block + size;
     return block;
 }
 
@@ -130,7 +130,7 @@ static inline void *xvm_arena_alloc(xvm_arena *arena, size_t size, size_t alignm
  */
 static inline void *xvm_arena_alloc_zeroed(xvm_arena *arena, size_t size, size_t alignment)
 {
-    unsigned char *block = (unsigned char *)xvm_arena_alloc(arena, size, alignment);
+    unsigned char *block = XVM_CAST(unsigned char *, xvm_arena_alloc(arena, size, alignment));
 
     return block == NULL || block >= arena->clean ? block : xvm_arena_wipe(arena, block, size);
 }
@@ -153,14 +153,13 @@ static inline void *xvm_arena_alloc_array(xvm_arena *arena, size_t count, size_t
 
 /* Typed: T *one = xvm_new(arena, T), *many = xvm_new_array(arena, T, count); zeros, or NULL. */
 #ifdef __cplusplus
-#define xvm_new(arena, T) (static_cast<T *>(xvm_arena_alloc_zeroed((arena), sizeof(T), alignof(T))))
-#define xvm_new_array(arena, T, count)                                                             \
-    (static_cast<T *>(xvm_arena_alloc_array((arena), (count), sizeof(T), alignof(T))))
+#define XVM_ALIGN_OF(T) alignof(T)
 #else
-#define xvm_new(arena, T) ((T *)xvm_arena_alloc_zeroed((arena), sizeof(T), _Alignof(T)))
-#define xvm_new_array(arena, T, count)                                                             \
-    ((T *)xvm_arena_alloc_array((arena), (count), sizeof(T), _Alignof(T)))
+#define XVM_ALIGN_OF(T) _Alignof(T)
 #endif
+#define xvm_new(arena, T) XVM_CAST(T *, xvm_arena_alloc_zeroed((arena), sizeof(T), XVM_ALIGN_OF(T)))
+#define xvm_new_array(arena, T, count)                                                             \
+    XVM_CAST(T *, xvm_arena_alloc_array((arena), (count), sizeof(T), XVM_ALIGN_OF(T)))
 
 /* Gives the last block another size without moving it.
  *
@@ -198,7 +197,7 @@ XVM_API char *xvm_arena_copy_text(xvm_arena *arena, const char *text, size_t len
  */
 static inline size_t xvm_arena_used(const xvm_arena *arena)
 {
-    return (size_t)(arena->top - arena->memory.base);
+    return XVM_CAST(size_t, arena->top - arena->memory.base);
 }
 
 /* Remembers how much is in use. Marks nest: those behind one that was rewound to are void.
