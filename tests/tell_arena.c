@@ -26,10 +26,10 @@ static void touch(volatile unsigned char *address)
 
 TELL(arena_behind_a_block)
 {
-    unsigned char *block = xvm_arena_alloc(a, SIZE, 0);
+    unsigned char *block = xvm_arena_alloc(a, 6 * XVM_ARENA_ALIGNMENT, 0);
 
-    (void)xvm_arena_alloc(a, SIZE, 0);
-    touch(block + SIZE);
+    (void)xvm_arena_alloc(a, SIZE, 0); /* without a gap it would begin where the first one ends */
+    touch(block + 6 * XVM_ARENA_ALIGNMENT);
 }
 
 TELL(arena_behind_an_odd_block)

@@ -260,6 +260,8 @@ TEST(copies_are_blocks_of_their_own)
     xvm_arena a;
 
     CHECK_EQUAL(xvm_arena_create(&a, MiB, NULL), XVM_OK);
+    memset(xvm_arena_alloc(&a, 1000, 1), 'x', 1000); /* no string ends by chance */
+    xvm_arena_clear(&a);
     copy = xvm_arena_copy(&a, numbers, sizeof numbers, _Alignof(int));
     CHECK(copy != NULL && memcmp(copy, numbers, sizeof numbers) == 0);
     text = xvm_arena_copy_string(&a, "arena");
