@@ -47,17 +47,30 @@ static size_t gap_at(const xvm_arena *a, size_t end)
     return listens(a) ? smaller(XVM_OS_TELL_GAP, a->memory.reserved - end) : 0;
 }
 
-/* top, and what the inline path compares with. */
 static void set_top(xvm_arena *a, size_t used, size_t gap)
 {
     a->top = a->memory.base + used;
     a->own.gap = gap;
-    if (listens(a)) {
+    if (listens(a))
         a->end = a->top;
+}
+
+/* After a change of what is committed or touched: what the inline paths compare with. */
+static void set_limits(xvm_arena *a)
+{
+    if (listens(a))
         return;
-    }
     a->end = a->memory.base + a->memory.committed;
     a->clean = a->memory.base + a->memory.touched;
+}
+
+/* Bytes up to there have been handed out. */
+static void note_touched(xvm_arena *a, size_t used)
+{
+    if (used <= a->memory.touched)
+        return;
+    a->memory.touched = used;
+    set_limits(a);
 }
 
 /* Commits up to there. What is new is dead until it is handed out. */
@@ -66,15 +79,21 @@ static xvm_status reach(xvm_arena *a, size_t size)
     size_t before = a->memory.committed;
     xvm_status status = xvm_growth_reach(&a->memory, size);
 
-    if (a->memory.committed > before && listens(a))
+    if (a->memory.committed == before)
+        return status;
+    set_limits(a);
+    if (listens(a))
         xvm_os_tell_dead(a->memory.base + before, a->memory.committed - before);
     return status;
 }
 
-/* The memory behind what is committed was given back: a later user of it shall hear nothing of us. */
-static void tell_given_back(xvm_arena *a, size_t before)
+/* Memory may have been given back: a later user of it shall hear nothing of us. */
+static void note_given_back(xvm_arena *a, size_t before)
 {
-    if (a->memory.committed < before && listens(a))
+    if (a->memory.committed == before)
+        return;
+    set_limits(a);
+    if (listens(a))
         xvm_os_tell_live(a->memory.base + a->memory.committed, before - a->memory.committed);
 }
 
@@ -94,6 +113,7 @@ xvm_status xvm_arena_create(xvm_arena *arena, size_t max_size, const xvm_arena_o
         arena->clean = (unsigned char *)UINTPTR_MAX;
         xvm_os_tell_dead(arena->memory.base, arena->memory.committed);
     }
+    set_limits(arena);
     set_top(arena, 0, 0);
     return XVM_OK;
 }
@@ -159,7 +179,7 @@ static bool is_last(const xvm_arena *a, const void *block, size_t size)
 /* Bytes [from, to) are no block's any more. */
 static void take_bytes(xvm_arena *a, size_t from, size_t to)
 {
-    a->memory.touched = larger(a->memory.touched, to);
+    note_touched(a, to);
     if (listens(a))
         xvm_os_tell_dead(a->memory.base + from, to - from);
 }
@@ -220,7 +240,7 @@ static void settle(xvm_arena *a, size_t used, size_t freed)
 
     a->own.peak = larger(a->own.peak - smaller(a->own.peak, freed / MEMORY), used);
     xvm_growth_settle(&a->memory, a->own.peak);
-    tell_given_back(a, before);
+    note_given_back(a, before);
 }
 
 static void take_back(xvm_arena *a, size_t mark)
@@ -257,11 +277,10 @@ size_t xvm_arena_trim(xvm_arena *arena)
         return 0;
     used = xvm_arena_used(arena);
     before = arena->memory.committed;
-    arena->memory.touched = larger(arena->memory.touched, used);
+    note_touched(arena, used);
     given = xvm_growth_trim(&arena->memory, used);
-    tell_given_back(arena, before);
+    note_given_back(arena, before);
     arena->own.peak = used;
-    set_top(arena, used, arena->own.gap);
     return given;
 }
 
