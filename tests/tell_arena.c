@@ -4,6 +4,7 @@
  * usage: xvm_tell_arena <case>, by ExpectReport.cmake, or without a case: runs what must not be reported
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "xvm/xvm.h"
@@ -119,8 +120,10 @@ static void use_rightly(xvm_arena *a)
 
         memset(xvm_arena_alloc(a, size, 0), 1, size);
         block = xvm_arena_alloc_zeroed(a, size, 1);
-        if (block[size - 1] != 0 || block[0] != 0)
+        if (block[size - 1] != 0 || block[0] != 0) {
             fputs("not zero\n", stderr);
+            exit(1);
+        }
         if (xvm_arena_extend(a, block, size, 2 * size))
             memset(block, 1, 2 * size);
         if (size % 2 == 0)
