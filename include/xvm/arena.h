@@ -8,8 +8,9 @@
  *   1  used <= committed <= reserved: top lies between base and the end of what is committed.
  *   2  The inline path ends at end: the end of what is committed, or top while a tool listens
  *      (AddressSanitizer, Valgrind), which is then told of every block.
- *   3  Bytes from clean on are zero, and from top on as far as they were never handed out: what is
- *      fresh needs no memset. While a tool listens clean is the last address there is.
+ *   3  Committed bytes from clean and from top on are zero, from the higher of the two: fresh zeros
+ *      need no memset. clean follows top only when that goes down. While a tool listens it is the
+ *      last address there is.
  *   4  floor <= used: what lies below belongs to the time before the innermost scope.
  *   5  base never changes. A refused call changes nothing.
  *
