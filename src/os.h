@@ -253,6 +253,12 @@ typedef struct xvm_os_failure {
 
 xvm_os_failure *xvm_os_thread_failure(void);
 
+/* Room of this thread for what one user of it keeps there: zero at first, aligned as a pointer. drop, always the
+ * same, is called with it in the thread's last moments; the room is zero again after that. NULL: there is
+ * no memory for it. */
+enum { XVM_OS_THREAD_ROOM = 1024 };
+void *xvm_os_thread_room(void (*drop)(void *room));
+
 /* Asleep. */
 void xvm_os_sleep(unsigned milliseconds);
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
+#include <string.h>
 #include <time.h>
 
 #include "os.h"
@@ -15,6 +17,52 @@ static _Thread_local xvm_os_failure last __attribute__((tls_model("initial-exec"
 xvm_os_failure *xvm_os_thread_failure(void)
 {
     return &last;
+}
+
+static _Thread_local struct {
+    size_t bytes[XVM_OS_THREAD_ROOM / sizeof(size_t)];
+    void (*drop)(void *); /* NULL: the end of the thread is not waited for */
+} room;
+
+/* Called at the end of a thread, before its variables go. A destructor of another key may use the room after
+ * this one, which is then called once more. */
+static void drop_room(void *unused)
+{
+    void (*drop)(void *) = room.drop;
+
+    (void)unused;
+    room.drop = NULL;
+    drop(room.bytes);
+    memset(room.bytes, 0, sizeof room.bytes);
+}
+
+/* The key whose destructor it is. Two threads may come first at once: one key wins, the other goes back. */
+static bool get_key(pthread_key_t *key)
+{
+    static size_t known; /* key + 1 */
+    size_t none = 0, now = __atomic_load_n(&known, __ATOMIC_ACQUIRE);
+
+    if (now == 0 && pthread_key_create(key, drop_room) != 0)
+        return false;
+    if (now == 0 && __atomic_compare_exchange_n(&known, &none, (size_t)*key + 1, 0,
+                                                __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return true;
+    if (now == 0)
+        (void)pthread_key_delete(*key);
+    *key = (pthread_key_t)((now == 0 ? none : now) - 1);
+    return true;
+}
+
+void *xvm_os_thread_room(void (*drop)(void *))
+{
+    pthread_key_t key;
+
+    if (room.drop != NULL)
+        return room.bytes;
+    if (!get_key(&key) || pthread_setspecific(key, &room) != 0)
+        return NULL;
+    room.drop = drop;
+    return room.bytes;
 }
 
 void xvm_os_pause(unsigned round)

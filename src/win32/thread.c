@@ -12,19 +12,18 @@ static void WINAPI drop_record(void *record)
     HeapFree(GetProcessHeap(), 0, record);
 }
 
-/* The slot for the records. Two threads may come first at once: one slot wins, the other goes
- * back. */
-static DWORD slot(void)
+/* A slot with such a callback; known is slot + 1. Two threads may come first at once: one slot wins,
+ * the other goes back. */
+static DWORD slot(DWORD *known, PFLS_CALLBACK_FUNCTION drop)
 {
-    static DWORD known; /* slot + 1 */
-    DWORD mine, none = 0, now = __atomic_load_n(&known, __ATOMIC_ACQUIRE);
+    DWORD mine, none = 0, now = __atomic_load_n(known, __ATOMIC_ACQUIRE);
 
     if (now != 0)
         return now - 1;
-    mine = FlsAlloc(drop_record);
+    mine = FlsAlloc(drop);
     if (mine == FLS_OUT_OF_INDEXES)
         return FLS_OUT_OF_INDEXES;
-    if (__atomic_compare_exchange_n(&known, &none, mine + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (__atomic_compare_exchange_n(known, &none, mine + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return mine;
     FlsFree(mine);
     return none - 1;
@@ -46,13 +45,53 @@ static xvm_os_failure *make_record(DWORD at)
 
 xvm_os_failure *xvm_os_thread_failure(void)
 {
-    DWORD before = GetLastError(), at = slot();
+    static DWORD known;
+    DWORD before = GetLastError(), at = slot(&known, drop_record);
     xvm_os_failure *record = at != FLS_OUT_OF_INDEXES ? FlsGetValue(at) : NULL;
 
     if (record == NULL)
         record = make_record(at);
     SetLastError(before); /* the calls above change it even when they succeed */
     return record;
+}
+
+/* The room, and before it what is called at its end. */
+typedef struct room {
+    void (*drop)(void *);
+    size_t bytes[XVM_OS_THREAD_ROOM / sizeof(size_t)];
+} room;
+
+static void WINAPI drop_room(void *data)
+{
+    room *r = data;
+
+    r->drop(r->bytes);
+    HeapFree(GetProcessHeap(), 0, r);
+}
+
+static room *make_room(DWORD at, void (*drop)(void *))
+{
+    room *r = HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, sizeof *r);
+
+    if (r == NULL)
+        return NULL;
+    r->drop = drop;
+    if (FlsSetValue(at, r))
+        return r;
+    HeapFree(GetProcessHeap(), 0, r);
+    return NULL;
+}
+
+void *xvm_os_thread_room(void (*drop)(void *))
+{
+    static DWORD known;
+    DWORD before = GetLastError(), at = slot(&known, drop_room);
+    room *r = at != FLS_OUT_OF_INDEXES ? FlsGetValue(at) : NULL;
+
+    if (r == NULL && at != FLS_OUT_OF_INDEXES)
+        r = make_room(at, drop);
+    SetLastError(before);
+    return r != NULL ? r->bytes : NULL;
 }
 
 void xvm_os_pause(unsigned round)

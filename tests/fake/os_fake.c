@@ -603,6 +603,23 @@ xvm_os_failure *xvm_os_thread_failure(void)
     return &failure;
 }
 
+static size_t room[XVM_OS_THREAD_ROOM / sizeof(size_t)];
+static void (*drop_room)(void *);
+
+void *xvm_os_thread_room(void (*drop)(void *))
+{
+    drop_room = drop;
+    return room;
+}
+
+void fake_end_thread(void)
+{
+    if (drop_room != NULL)
+        drop_room(room);
+    memset(room, 0, sizeof room);
+    drop_room = NULL;
+}
+
 void xvm_os_pause(unsigned round)
 {
     (void)round;
