@@ -16,6 +16,7 @@
 #define XVM_VERSION_MINOR 2
 #define XVM_VERSION_PATCH 0
 
+#include "xvm/array.h"
 #include "xvm/budget.h"
 #include "xvm/growth.h"
 #include "xvm/region.h"
