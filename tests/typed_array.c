@@ -13,7 +13,16 @@ struct point {
 typedef XVM_ARRAY(struct point) points;
 typedef XVM_ARRAY(int) ints;
 
+int look(const points *p);
 int use(points *p, ints *n);
+
+int look(const points *p)
+{
+    int sum = 0;
+
+    xvm_each(q, p) sum += q->x;
+    return sum + xvm_last(p)->x + xvm_at(p, 0)->y;
+}
 
 int use(points *p, ints *n)
 {

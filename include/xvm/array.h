@@ -283,9 +283,9 @@ static inline void xvm_array_pop(xvm_array *array, size_t count)
     }
 
 #ifdef __cplusplus
-#define XVM_ARRAY_CAST_(a, address) static_cast<__typeof__(&(a)->data[0])>(address)
+#define XVM_ARRAY_CAST_(a, address) static_cast<__typeof__(*(a)->data) *>(address)
 #else
-#define XVM_ARRAY_CAST_(a, address) ((__typeof__(&(a)->data[0]))(address))
+#define XVM_ARRAY_CAST_(a, address) ((__typeof__(*(a)->data) *)(address))
 #endif
 
 /* A T * or const T *, or NULL: the compiler refuses another. */
@@ -325,8 +325,8 @@ static inline void xvm_array_pop(xvm_array *array, size_t count)
 /* for each element, item is a T *: xvm_each(e, &entities) e->age++; Those that are added meanwhile
  * are not visited; none may be taken out. */
 #define xvm_each(item, a)                                                                          \
-    for (__typeof__(&(a)->data[0]) item = (a)->data,                                               \
-                                   item##_end = item != NULL ? item + xvm_count(a) : item;         \
+    for (__typeof__(*(a)->data) *item = (a)->data,                                                 \
+                                *item##_end = item != NULL ? item + xvm_count(a) : item;           \
          item != item##_end; item++)
 
 #endif
