@@ -178,6 +178,9 @@ XVM_API void xvm_array_trim(xvm_array *array);
  */
 XVM_API xvm_status xvm_array_check(const xvm_array *array);
 
+/* What nearly always holds: what follows it stands in one row. */
+#define XVM_ARRAY_USUAL_(condition) __builtin_expect((condition), 1)
+
 /* Nothing is known against reading 8 bytes there: else compilers warn of what never happens. */
 #define XVM_ARRAY_SEEN_(element) (__builtin_object_size(element, 0) >= sizeof(uint64_t))
 
@@ -218,6 +221,20 @@ static inline size_t xvm_array_publish(xvm_array *array, size_t count)
     return first;
 }
 
+/* Counts one element more; for xvm_push. The element is stored by the first argument, and the count
+ * is read by the last one, so that it is read once: the store may seem to change it.
+ *
+ * result     the index of the element
+ * threads    one; others may read
+ * since      0.3
+ */
+static inline size_t xvm_array_count_one_(int stored, xvm_array *array, size_t count)
+{
+    (void)stored;
+    __atomic_store_n(&array->count, count + 1, __ATOMIC_RELEASE);
+    return count;
+}
+
 /* Adds one element at the end.
  *
  * element    to be copied; NULL: the new one is zero. It may be one of this very array
@@ -227,20 +244,24 @@ static inline size_t xvm_array_publish(xvm_array *array, size_t count)
  */
 static inline void *xvm_array_push(xvm_array *array, const void *element)
 {
+    size_t count, size;
     unsigned char *at;
-    size_t offset;
 
-    if (array == NULL || array->count >= array->own.open)
+    if (!XVM_ARRAY_USUAL_(array != NULL && array->count < array->own.open))
         return xvm_array_append(array, element, 1);
-    offset = array->count * array->element_size;
-    if (element == NULL && offset < array->growth.touched)
-        return xvm_array_append(array, NULL, 1);
-    at = array->growth.base + offset;
-    if (element != NULL && array->element_size == sizeof(uint64_t) && XVM_ARRAY_SEEN_(element))
+    count = array->count;
+    size = array->element_size;
+    if (XVM_ARRAY_USUAL_(element != NULL && size == sizeof(uint64_t) && XVM_ARRAY_SEEN_(element))) {
+        at = array->growth.base + count * sizeof(uint64_t);
         memcpy(at, element, sizeof(uint64_t)); /* a store; of any other size it is a call */
-    else if (element != NULL)
-        memcpy(at, element, array->element_size);
-    (void)xvm_array_publish(array, 1);
+    } else {
+        at = array->growth.base + count * size;
+        if (element != NULL)
+            memcpy(at, element, size);
+        else if (count * size < array->growth.touched)
+            memset(at, 0, size);
+    }
+    __atomic_store_n(&array->count, count + 1, __ATOMIC_RELEASE);
     return at;
 }
 
@@ -255,7 +276,8 @@ static inline void xvm_array_pop(xvm_array *array, size_t count)
 {
     size_t end;
 
-    if (array == NULL || count > array->count || array->count - count < array->own.low) {
+    if (!XVM_ARRAY_USUAL_(array != NULL && count <= array->count &&
+                          array->count - count >= array->own.low)) {
         xvm_array_remove(array, array != NULL ? array->count - count : 0, count);
         return;
     }
@@ -297,9 +319,10 @@ static inline void xvm_array_pop(xvm_array *array, size_t count)
 
 /* Adds a value; T *: where it is, or NULL. The value must not itself change the array. */
 #define xvm_push(a, ...)                                                                           \
-    ((a)->array.count < (a)->array.own.open || xvm_array_prepare(&(a)->array, 1) != NULL           \
-         ? ((a)->data[(a)->array.count] = (__VA_ARGS__),                                           \
-            (a)->data + xvm_array_publish(&(a)->array, 1))                                         \
+    (XVM_ARRAY_USUAL_((a)->array.count < (a)->array.own.open) ||                                   \
+             xvm_array_prepare(&(a)->array, 1) != NULL                                             \
+         ? (a)->data + xvm_array_count_one_(((a)->data[(a)->array.count] = (__VA_ARGS__), 0),      \
+                                            &(a)->array, (a)->array.count)                         \
          : NULL)
 
 /* Adds elements, a const T * or NULL for zeros, at the end or before an index; T *: the first. */
