@@ -50,12 +50,10 @@ static size_t fitting(const xvm_array *a)
     return smaller(a->growth.committed / a->element_size, a->max_count);
 }
 
-/* The least count at which xvm_growth_settle gives nothing back. */
+/* The least count at which xvm_growth_settle gives nothing back, or one less. */
 static size_t lowest(const xvm_array *a)
 {
-    size_t floor = xvm_growth_floor(&a->growth);
-
-    return floor / a->element_size + (floor % a->element_size != 0);
+    return xvm_growth_floor(&a->growth) / a->element_size;
 }
 
 /* What the inline calls compare with, after what is committed has changed. */
