@@ -603,7 +603,7 @@ static void read_all(meeting *m, uint64_t seed)
         }
         seen = count;
         if (seen != 0) {
-            size_t i = test_random(&seed) % seen;
+            size_t i = (size_t)(test_random(&seed) % seen);
 
             CHECK(((const uint64_t(*)[2])m->array.data)[i][1] == i * i);
         }
