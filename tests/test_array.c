@@ -599,13 +599,13 @@ static void read_all(meeting *m, uint64_t seed)
         for (size_t i = seen; i < count; i++) {
             const uint64_t *pair = xvm_array_at(&m->array, i);
 
-            CHECK(pair[0] == i && pair[1] == i * i);
+            CHECK(pair[0] == i && pair[1] == (uint64_t)i * i);
         }
         seen = count;
         if (seen != 0) {
             size_t i = (size_t)(test_random(&seed) % seen);
 
-            CHECK(((const uint64_t(*)[2])m->array.data)[i][1] == i * i);
+            CHECK(((const uint64_t(*)[2])m->array.data)[i][1] == (uint64_t)i * i);
         }
     }
 }
