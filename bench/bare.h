@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint64_t bare_now(void); /* nanoseconds */
+uint64_t bare_now(void);   /* nanoseconds */
+uint64_t bare_spent(void); /* of them, those that this thread ran, where the system counts well */
 size_t bare_page_size(void);
 
 void *bare_reserve(size_t size);

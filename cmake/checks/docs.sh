@@ -32,7 +32,8 @@ inside {
     next
 }
 
-/^(XVM_API|static inline) / { prototype = "" ; open = 1 }
+/^XVM_API / { prototype = "" ; open = 1 }
+/^static inline / && /xvm_[a-z0-9_]+\(/ { prototype = "" ; open = 1 }
 open {
     prototype = prototype " " $0
     if (/;/ || /\)$/ || /^{/) { # an inline function has its body there

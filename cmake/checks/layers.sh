@@ -24,7 +24,7 @@ may_include() {
 plain='<(assert|limits|stdalign|stdbool|stddef|stdint|stdlib|string)\.h>' # C itself, nothing of a system
 clients=$(ls src/growth.c src/array.c src/arena.c src/pool.c src/snapshot.c src/heap/*.[ch] 2>/dev/null)
 
-may_include '<(limits|stdbool|stddef|stdint)\.h>|"xvm/[a-z]+\.h"' include/xvm/*.h
+may_include '<(limits|stdbool|stddef|stdint|string)\.h>|"xvm/[a-z]+\.h"' include/xvm/*.h
 may_include "$plain|\"xvm/[a-z]+\.h\"" src/pages.h src/os.h
 may_include "$plain|\"(os|pages|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h src/text.h
 may_include '<.*>|"(call|cgroup|kept|lock|os|pages|read|tell)\.h"' src/posix/*.[ch] src/win32/*.[ch]

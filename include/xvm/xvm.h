@@ -17,6 +17,7 @@
 #define XVM_VERSION_PATCH 0
 
 #include "xvm/arena.h"
+#include "xvm/array.h"
 #include "xvm/budget.h"
 #include "xvm/growth.h"
 #include "xvm/region.h"
