@@ -18,6 +18,8 @@
 
 #include "xvm/budget.h"
 #include "xvm/growth.h"
+#include "xvm/offset.h"
+#include "xvm/pool.h"
 #include "xvm/region.h"
 #include "xvm/status.h"
 #include "xvm/system.h"

@@ -568,6 +568,16 @@ xvm_os_failure *xvm_os_thread_failure(void)
     return &failure;
 }
 
+unsigned xvm_os_thread_number(void)
+{
+    return 1;
+}
+
+int xvm_os_fence_all_threads(void)
+{
+    return 0;
+}
+
 void xvm_os_pause(unsigned round)
 {
     (void)round;
