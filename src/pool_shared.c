@@ -30,7 +30,7 @@
 #include "tell.h"
 
 enum {
-    STREAK = 4096, /* uses in a row: worth more than a barrier in all threads */
+    STREAK = 5000, /* uses in a row: worth more than a barrier in all threads */
     FEW = 1024     /* blocks: with fewer, lanes would hold too many of them */
 };
 

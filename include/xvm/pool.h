@@ -272,7 +272,7 @@ XVM_API void xvm_pool_counts(const xvm_pool *pool, xvm_pool_count *out);
 
 /* A block and its generation, of a pool with XVM_POOL_HANDLES; 0 = none. The low bits are as many as
  * max_blocks + 1 needs, the others count the puts of that block: with up to 4094 blocks there are
- * 1,048,576 generations, with up to 1,048,574 there are 4096, and at least there are 256. After so
+ * 1,048,576 generations, with up to 1,048,574 there are 4,096, and at least there are 256. After so
  * many puts of the same block an old handle would be taken for a new one. */
 typedef uint32_t xvm_pool_handle;
 
