@@ -1,0 +1,20 @@
+# cmake -DWORDS=<pattern> -P ExpectReport.cmake -- <tool>... <program> <case>
+# The access was reached, and a tool that watches memory reported it with these words and ended or marked the
+# program. WORDS empty: everything was allowed, and nothing was reported.
+set(command)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE 5 ${last})
+  list(APPEND command "${CMAKE_ARGV${i}}")
+endforeach()
+execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output TIMEOUT 50)
+message("result: ${result}\n${output}")
+if(NOT output MATCHES "about to touch")
+  message(FATAL_ERROR "it did not reach the access")
+endif()
+if(WORDS STREQUAL "")
+  if(NOT result STREQUAL "0" OR NOT output MATCHES "survived" OR output MATCHES "ERROR|Invalid|uninitialised")
+    message(FATAL_ERROR "something was reported")
+  endif()
+elseif(result STREQUAL "0" OR NOT output MATCHES "${WORDS}")
+  message(FATAL_ERROR "it was not reported")
+endif()
