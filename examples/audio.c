@@ -145,5 +145,5 @@ int main(int argc, char **argv)
            1e6 * FRAMES / RATE);
     status = xvm_pool_check(&s.pool);
     xvm_pool_destroy(&s.pool);
-    return status == XVM_OK && faults == 0 ? 0 : 1;
+    return status == XVM_OK ? 0 : 1;
 }

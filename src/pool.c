@@ -258,7 +258,7 @@ void xvm_pool_destroy(xvm_pool *pool)
 
 xvm_status xvm_os_pool_grow(xvm_pool *pool)
 {
-    size_t want = pool->own.fresh + 1, before = pool->own.blocks.committed;
+    size_t want = LOAD(&pool->own.fresh) + 1, before = pool->own.blocks.committed;
     xvm_status status;
 
     if (pool->base == NULL)
@@ -369,14 +369,12 @@ static xvm_status put_slowly(xvm_pool *pool, void *block, size_t index)
  * fast: in the lane of this thread. */
 xvm_status xvm_pool_put_other(xvm_pool *pool, void *block, size_t index)
 {
-    uint32_t *link = &pool->links[index + 1];
-    lane *l;
+    lane *l = index < LOAD(&pool->own.fresh) ? enter_own(pool) : NULL;
+    uint32_t *link;
 
-    if (index >= LOAD(&pool->own.fresh))
-        return put_slowly(pool, block, index);
-    l = enter_own(pool);
     if (l == NULL)
         return put_slowly(pool, block, index);
+    link = &pool->links[index + 1];
     if (LOAD(link) != LIVE || l->count >= 2 * BATCH) {
         leave_own(l);
         return put_slowly(pool, block, index);
