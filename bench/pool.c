@@ -3,7 +3,7 @@
  *
  *     pair    get, put, get, put ...
  *     lifo    64 gets, 64 puts from the last to the first
- *     random  of 1024 blocks one by chance is put and had again
+ *     random  of 1024 blocks that are out one by chance is put, and one is had in its place
  *
  *   1  Every block is written to once.
  *   2  Times are for one get and one put, the median of the rounds; with two threads, of the slower
@@ -23,7 +23,7 @@
 #include "xvm/xvm.h"
 
 enum {
-    ROUNDS = 31,
+    ROUNDS = 51,
     PAIRS = 20000,
     SMOKE_PAIRS = 640,
     DEEP = 64,
@@ -44,7 +44,7 @@ typedef struct bare_list {
 typedef struct side side;
 struct side {
     const char *name;
-    void (*run)(const side *s, pattern p, size_t pairs, void **slots);
+    uint64_t (*run)(const side *s, pattern p, size_t pairs, void **slots); /* nanoseconds */
     peer peer;
     xvm_pool *pool;
     bare_list *list;
@@ -80,17 +80,20 @@ static uint32_t next_random(uint32_t *state)
 #define WRITE(block) (*(volatile uint32_t *)(block) = 1)
 
 #define PATTERNS_OF(name, GET, PUT)                                                                \
-    static void name##_pair(const side *s, size_t pairs)                                           \
+    static uint64_t name##_pair(const side *s, size_t pairs)                                       \
     {                                                                                              \
+        uint64_t start = bare_now();                                                               \
         for (size_t i = 0; i < pairs; i++) {                                                       \
             void *block = GET;                                                                     \
             WRITE(block);                                                                          \
             PUT;                                                                                   \
         }                                                                                          \
+        return bare_now() - start;                                                                 \
     }                                                                                              \
-    static void name##_lifo(const side *s, size_t pairs)                                           \
+    static uint64_t name##_lifo(const side *s, size_t pairs)                                       \
     {                                                                                              \
         void *blocks[DEEP];                                                                        \
+        uint64_t start = bare_now();                                                               \
         for (size_t i = 0; i < pairs; i += DEEP) {                                                 \
             for (size_t k = 0; k < DEEP; k++) {                                                    \
                 blocks[k] = GET;                                                                   \
@@ -101,12 +104,15 @@ static uint32_t next_random(uint32_t *state)
                 PUT;                                                                               \
             }                                                                                      \
         }                                                                                          \
+        return bare_now() - start;                                                                 \
     }                                                                                              \
-    static void name##_random(const side *s, size_t pairs, void **slots)                           \
+    static uint64_t name##_random(const side *s, size_t pairs, void **slots)                       \
     {                                                                                              \
         uint32_t state = 2463534242u;                                                              \
+        uint64_t start, end;                                                                       \
         for (size_t k = 0; k < SLOTS; k++)                                                         \
             slots[k] = GET;                                                                        \
+        start = bare_now();                                                                        \
         for (size_t i = 0; i < pairs; i++) {                                                       \
             void **slot = &slots[next_random(&state) % SLOTS];                                     \
             void *block = *slot;                                                                   \
@@ -114,19 +120,18 @@ static uint32_t next_random(uint32_t *state)
             *slot = GET;                                                                           \
             WRITE(*slot);                                                                          \
         }                                                                                          \
+        end = bare_now();                                                                          \
         for (size_t k = 0; k < SLOTS; k++) {                                                       \
             void *block = slots[k];                                                                \
             PUT;                                                                                   \
         }                                                                                          \
+        return end - start;                                                                        \
     }                                                                                              \
-    static void name(const side *s, pattern p, size_t pairs, void **slots)                         \
+    static uint64_t name(const side *s, pattern p, size_t pairs, void **slots)                     \
     {                                                                                              \
-        if (p == PAIR)                                                                             \
-            name##_pair(s, pairs);                                                                 \
-        else if (p == LIFO)                                                                        \
-            name##_lifo(s, pairs);                                                                 \
-        else                                                                                       \
-            name##_random(s, pairs, slots);                                                        \
+        return p == PAIR   ? name##_pair(s, pairs)                                                 \
+               : p == LIFO ? name##_lifo(s, pairs)                                                 \
+                           : name##_random(s, pairs, slots);                                       \
     }
 
 static size_t block_size;
@@ -176,12 +181,11 @@ static void run_rounds(void *context, int thread)
     for (size_t round = 0; round < m->rounds; round++) {
         for (size_t i = 0; i < m->count; i++) {
             size_t at = (i + round) % m->count;
-            uint64_t start;
+            uint64_t time;
 
             meet(m);
-            start = bare_now();
-            m->sides[at].run(&m->sides[at], m->pattern, m->pairs, slots);
-            m->times[thread][at][round] = (double)(bare_now() - start) / (double)m->pairs;
+            time = m->sides[at].run(&m->sides[at], m->pattern, m->pairs, slots);
+            m->times[thread][at][round] = (double)time / (double)m->pairs;
         }
     }
     free(slots);
@@ -258,7 +262,6 @@ static void add_pool(measure *m, const char *name, xvm_pool *pool, unsigned flag
 {
     xvm_pool_options o = {.flags = flags};
 
-    /* few: without lanes */
     must(xvm_pool_create(pool, m->size, 16, BLOCKS, &o), "xvm_pool_create");
     m->sides[m->count++] = (side){.name = name, .run = run_pool, .pool = pool};
 }

@@ -47,7 +47,7 @@ void xvm_os_pause(unsigned round)
 
 void xvm_os_sleep(unsigned milliseconds)
 {
-    struct timespec left = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+    struct timespec left = {(time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000};
 
     while (nanosleep(&left, &left) != 0 && errno == EINTR)
         continue;
