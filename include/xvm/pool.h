@@ -30,7 +30,8 @@ extern "C" {
 #endif
 
 typedef enum xvm_pool_flag {
-    XVM_POOL_SHARED = 1,   /* get, put and handles from any thread at any time */
+    XVM_POOL_SHARED = 1, /* get, put and handles from any thread at any time; not in the child of a
+                              fork during which another thread was in one of them */
     XVM_POOL_REALTIME = 2, /* all blocks are committed, resident and locked at creation; until
                               xvm_pool_destroy no call of the pool makes a system call. With
                               XVM_POOL_SHARED it is lock-free */

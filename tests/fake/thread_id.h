@@ -1,5 +1,5 @@
-/* thread_id.h - which thread this is: lanes have no owners
- * here. */
+/* thread_id.h - which thread this is. Lanes have no owners on the fake system, so nobody needs to know
+ * it fast. */
 #ifndef XVM_FAKE_THREAD_ID_H
 #define XVM_FAKE_THREAD_ID_H
 
