@@ -465,6 +465,26 @@ TEST(handles_go_stale)
     }
 }
 
+TEST(handles_stay_stale_when_memory_is_given_back)
+{
+    enum { COUNT = 60000 };
+    static xvm_pool_handle handles[COUNT];
+    xvm_pool p;
+
+    create(&p, 8, 8, COUNT, HANDLES);
+    for (size_t i = 0; i < COUNT; i++)
+        CHECK((handles[i] = xvm_pool_get_handle(&p)) != 0);
+    for (size_t i = 0; i < COUNT; i++)
+        CHECK_EQUAL(xvm_pool_put_handle(&p, handles[i]), XVM_OK);
+    CHECK(xvm_pool_trim(&p) > 0);
+    for (size_t i = 0; i < COUNT; i++)
+        CHECK(xvm_pool_get(&p) != NULL);
+    for (size_t i = 0; i < COUNT; i++)
+        CHECK(xvm_pool_resolve(&p, handles[i]) == NULL);
+    check(&p, COUNT);
+    xvm_pool_destroy(&p);
+}
+
 /* With 200 blocks a number has 8 bits, and a generation 24. */
 TEST(generations_wrap_where_they_should)
 {
@@ -617,6 +637,7 @@ TEST(offsets_have_an_end)
         if (reach > SIZE_MAX / 2)
             continue;
         CHECK(xvm_pack(base, base + (size_t)reach, shift) == 0);
+        CHECK(xvm_pack(base, base + (size_t)(reach + unit), shift) == 0);
         CHECK(xvm_pack(base, base + (size_t)(reach - unit), shift) == UINT32_MAX);
         CHECK(xvm_unpack(base, UINT32_MAX, shift) == base + (size_t)(reach - unit));
     }

@@ -2,12 +2,12 @@
 #include "harness.h"
 #include "xvm/xvm.h"
 
-enum { THREADS = 4, HELD = 200, MAILBOXES = 64 };
+enum { THREADS = 4, MOST_HELD = 400, MAILBOXES = 64 };
 
 typedef struct shared_run {
     xvm_pool pool;
     uint32_t mailboxes[MAILBOXES]; /* indexes + 1 of blocks on their way to another thread */
-    size_t steps;
+    size_t steps, most_held;
     bool handles;
 } shared_run;
 
@@ -35,14 +35,14 @@ static void work(void *context, int index)
 {
     shared_run *run = context;
     uint64_t seed = 77 + (uint64_t)index;
-    content *held[HELD];
-    uint64_t serials[HELD];
+    content *held[MOST_HELD];
+    uint64_t serials[MOST_HELD];
     size_t count = 0;
 
     for (size_t i = 0; i < run->steps; i++) {
         uint64_t r = test_random(&seed);
 
-        if (r % 2 == 0 && count < HELD) {
+        if (r % 2 == 0 && count < run->most_held) {
             content *block = xvm_pool_get(&run->pool);
 
             if (block == NULL)
@@ -73,13 +73,14 @@ static void work(void *context, int index)
         put(run, held[--count]);
 }
 
-static void run_shared(size_t capacity, unsigned flags)
+static void run_shared(size_t capacity, size_t most_held, unsigned flags)
 {
     static shared_run run;
     xvm_pool_options o = {.flags = XVM_POOL_SHARED | flags};
     xvm_pool_count c;
 
     run = (shared_run){.steps = memory_is_emulated() ? 20000 : 400000};
+    run.most_held = most_held;
     run.handles = (flags & XVM_POOL_HANDLES) != 0;
     CHECK_EQUAL(xvm_pool_create(&run.pool, sizeof(content), 16, capacity, &o), XVM_OK);
     for (int round = 0; round < 3; round++) {
@@ -105,28 +106,28 @@ static void run_shared(size_t capacity, unsigned flags)
 
 TEST(threads_share_many_blocks)
 {
-    run_shared(100000, 0);
+    run_shared(100000, 200, 0);
 }
 
 /* There are too few: lanes are taken away from their owners all the time. */
 TEST(threads_share_scarce_blocks)
 {
-    run_shared(1024, 0);
+    run_shared(1024, MOST_HELD, 0);
 }
 
 TEST(threads_share_few_blocks)
 {
-    run_shared(100, 0);
+    run_shared(100, 200, 0);
 }
 
 TEST(threads_share_handles)
 {
-    run_shared(2000, XVM_POOL_HANDLES);
+    run_shared(2000, 200, XVM_POOL_HANDLES);
 }
 
 TEST(threads_share_real_time_blocks)
 {
-    run_shared(600, XVM_POOL_REALTIME);
+    run_shared(600, 200, XVM_POOL_REALTIME);
 }
 
 /* --- two that put the same block -------------------------------------------------------------- */
@@ -238,4 +239,60 @@ TEST(threads_get_each_block_once)
         CHECK_EQUAL(xvm_pool_check(&pool), XVM_OK);
         xvm_pool_destroy(&pool);
     }
+}
+
+/* --- blocks in the lane of another thread ----------------------------------------------------- */
+
+enum { IN_LANE = 40 };
+
+/* Takes all that is ready, or so many, and puts a few back. */
+static void leave_some(void *context, int index)
+{
+    enum { COUNT = 1024 };
+    xvm_pool *pool = context;
+    static void *blocks[COUNT];
+
+    (void)index;
+    for (int i = 0; i < COUNT; i++)
+        CHECK((blocks[i] = xvm_pool_get(pool)) != NULL);
+    for (int i = 0; i < IN_LANE; i++)
+        CHECK_EQUAL(xvm_pool_put(pool, blocks[i]), XVM_OK);
+}
+
+/* They are had without a failure that anybody could see. */
+TEST(the_last_blocks_are_found)
+{
+    xvm_pool_options o = {.flags = XVM_POOL_SHARED};
+    xvm_pool pool;
+
+    CHECK_EQUAL(xvm_pool_create(&pool, 64, 0, 1024, &o), XVM_OK);
+    run_threads(1, leave_some, &pool);
+    CHECK_EQUAL(xvm_pool_put(&pool, &pool), XVM_E_INVALID);
+    for (int i = 0; i < IN_LANE; i++)
+        CHECK(xvm_pool_get(&pool) != NULL);
+    CHECK_EQUAL(xvm_last_status(), XVM_E_INVALID); /* as before */
+    CHECK(xvm_pool_get(&pool) == NULL);
+    CHECK_EQUAL(xvm_last_status(), XVM_E_ADDRESS_SPACE);
+    CHECK_EQUAL(xvm_pool_check(&pool), XVM_OK);
+    xvm_pool_destroy(&pool);
+}
+
+TEST(the_last_blocks_are_found_when_no_more_can_be_committed)
+{
+    xvm_pool_options o = {.flags = XVM_POOL_SHARED};
+    xvm_pool_count c;
+    xvm_pool pool;
+
+    CHECK_EQUAL(xvm_pool_create(&pool, 64, 0, 100000, &o), XVM_OK);
+    run_threads(1, leave_some, &pool);
+    CHECK_EQUAL(xvm_inject("commit"), XVM_OK);
+    while (xvm_pool_get(&pool) != NULL)
+        continue;
+    CHECK_EQUAL(xvm_last_status(), XVM_E_COMMIT_LIMIT);
+    CHECK_EQUAL(xvm_inject(NULL), XVM_OK);
+    xvm_pool_counts(&pool, &c);
+    CHECK(c.live == c.ready && c.ready < c.capacity);
+    CHECK(xvm_pool_get(&pool) != NULL);
+    CHECK_EQUAL(xvm_pool_check(&pool), XVM_OK);
+    xvm_pool_destroy(&pool);
 }
