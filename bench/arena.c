@@ -75,9 +75,9 @@ static inline void use_buffer(bool written)
 static inline void use_peer(const peer *p, bool written)
 {
     for (size_t i = 0; i < BLOCKS; i++)
-        keep(i, p->take(sizes[i]), written);
+        keep(i, p->get(sizes[i]), written);
     for (size_t i = 0; i < BLOCKS; i++)
-        p->give(blocks[i]);
+        p->put(blocks[i]);
 }
 
 static void run(size_t side, bool written)
@@ -105,12 +105,12 @@ static void run_pairs(size_t side, bool written)
         size_t mark = xvm_arena_mark(&arena);
 
         keep(i,
-             p != NULL       ? p->take(sizes[i])
+             p != NULL       ? p->get(sizes[i])
              : side == ARENA ? xvm_arena_alloc(&arena, sizes[i], ALIGNMENT)
                              : take_from_buffer(sizes[i], ALIGNMENT),
              written);
         if (p != NULL)
-            p->give(blocks[i]);
+            p->put(blocks[i]);
         else if (side == ARENA)
             (void)xvm_arena_rewind(&arena, mark);
         else

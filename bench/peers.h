@@ -1,20 +1,25 @@
-/* peers.h - the allocators that a benchmark compares with, all in one process, none of them in the place of
- * malloc. */
+/* peers.h - other allocators beside each other in one program, none of which replaces malloc; threads. */
 #ifndef XVM_BENCH_PEERS_H
 #define XVM_BENCH_PEERS_H
 
 #include <stddef.h>
 
-enum { MOST_PEERS = 8 };
-
 typedef struct peer {
     const char *name;
-    void *(*take)(size_t size);
-    void (*give)(void *block);
+    void *(*get)(size_t size);
+    void (*put)(void *block);
 } peer;
 
-/* The C library's first, then those that are there; says which are not. May start the program anew, with the
- * same arguments, in an environment that they need. */
-size_t find_peers(peer *peers, char **argv);
+enum { MOST_PEERS = 8 };
+
+/* Fills peers with the system's allocator and those that were found when this was built; their number.
+ * Says which are missing. arguments: of main. */
+size_t find_peers(peer *peers, char **arguments);
+
+/* Runs work(context, i) for i in [0, count) at the same time and waits for all. */
+void run_together(int count, void (*work)(void *context, int index), void *context);
+
+/* Lets another thread run. */
+void give_way(void);
 
 #endif

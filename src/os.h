@@ -270,6 +270,13 @@ void xvm_os_set_error(int error);
  * nothing forks, never. */
 void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
+/* A number that no other living thread of this process has; 0: numbers have run out. */
+unsigned xvm_os_thread_number(void);
+
+/* Every running thread of this process passes a full memory barrier between begin and end of the
+ * call. 0: this system has no such thing, or does not let this process. */
+int xvm_os_fence_all_threads(void);
+
 /* Waits a little, longer with each round: first for another processor, then for the scheduler, then
  * asleep. */
 void xvm_os_pause(unsigned round);

@@ -20,6 +20,8 @@
 #include "xvm/array.h"
 #include "xvm/budget.h"
 #include "xvm/growth.h"
+#include "xvm/offset.h"
+#include "xvm/pool.h"
 #include "xvm/region.h"
 #include "xvm/status.h"
 #include "xvm/system.h"

@@ -1,6 +1,7 @@
 /* thread.c - what each thread remembers, and how it waits. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -8,6 +9,7 @@
 #include <time.h>
 
 #include "os.h"
+#include "thread_id.h"
 
 enum { SPINS = 64, YIELDS = 128 }; /* rounds; then sleep */
 
@@ -63,6 +65,21 @@ void *xvm_os_thread_room(void (*drop)(void *))
         return NULL;
     room.drop = drop;
     return room.bytes;
+}
+
+_Thread_local unsigned xvm_os_this_thread __attribute__((tls_model("initial-exec")));
+
+/* Counted, and not used again: after four billion threads there are none left. */
+unsigned xvm_os_thread_number(void)
+{
+    static unsigned given;
+    unsigned before = __atomic_load_n(&given, __ATOMIC_RELAXED);
+
+    while (xvm_os_this_thread == 0 && before < UINT_MAX - 3)
+        if (__atomic_compare_exchange_n(&given, &before, before + 1, 0, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            xvm_os_this_thread = before + 1;
+    return xvm_os_this_thread;
 }
 
 void xvm_os_pause(unsigned round)

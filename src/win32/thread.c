@@ -94,6 +94,17 @@ void *xvm_os_thread_room(void (*drop)(void *))
     return r != NULL ? r->bytes : NULL;
 }
 
+unsigned xvm_os_thread_number(void)
+{
+    return (unsigned)GetCurrentThreadId();
+}
+
+/* FlushProcessWriteBuffers would be it, but Wine's does nothing in some versions. */
+int xvm_os_fence_all_threads(void)
+{
+    return 0;
+}
+
 void xvm_os_pause(unsigned round)
 {
     if (round < SPINS)

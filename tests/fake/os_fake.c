@@ -620,6 +620,16 @@ void fake_end_thread(void)
     drop_room = NULL;
 }
 
+unsigned xvm_os_thread_number(void)
+{
+    return 1;
+}
+
+int xvm_os_fence_all_threads(void)
+{
+    return 0;
+}
+
 void xvm_os_pause(unsigned round)
 {
     (void)round;
