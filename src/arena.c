@@ -18,7 +18,7 @@ enum { MEMORY = 8 }; /* the peak sinks by one byte for so many that are taken ba
 
 static xvm_status refuse(const char *call, size_t size, xvm_status status)
 {
-    xvm_os_site site = {.call = call, .size = size};
+    xvm_os_site site = {.call = call, .own = true, .size = size};
 
     return xvm_os_fail_at(&site, (xvm_os_answer){status, 0});
 }

@@ -12,7 +12,7 @@
 
 static xvm_status refuse(size_t size, xvm_status status)
 {
-    xvm_os_site site = {.call = "array", .size = size};
+    xvm_os_site site = {.call = "array", .own = true, .size = size};
 
     return xvm_os_fail_at(&site, (xvm_os_answer){status, 0});
 }

@@ -18,7 +18,7 @@ enum {
 
 static xvm_status refuse(size_t size, xvm_status status)
 {
-    xvm_os_site site = {.call = "growth", .size = size};
+    xvm_os_site site = {.call = "growth", .own = true, .size = size};
 
     return xvm_os_fail_at(&site, (xvm_os_answer){status, 0});
 }

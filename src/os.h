@@ -213,7 +213,8 @@ typedef enum xvm_os_cause {
     XVM_OS_CAUSE_TAKEN,
     XVM_OS_CAUSE_HUGE_POOL,
     XVM_OS_CAUSE_HUGE_PRIVILEGE,
-    XVM_OS_CAUSE_EXECUTE_POLICY
+    XVM_OS_CAUSE_EXECUTE_POLICY,
+    XVM_OS_CAUSE_CAPACITY /* of a structure of ours */
 } xvm_os_cause;
 
 /* How a system calls what is behind a cause, and what can be done about it. A limit that has numbers

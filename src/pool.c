@@ -24,7 +24,7 @@ static const xvm_pool_options no_options;
 
 xvm_status xvm_os_pool_refuse(const char *call, const void *block, size_t size, xvm_status status)
 {
-    xvm_os_site site = {.call = call, .address = block, .size = size};
+    xvm_os_site site = {.call = call, .own = true, .address = block, .size = size};
 
     return xvm_os_fail_at(&site, (xvm_os_answer){status, 0});
 }

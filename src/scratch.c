@@ -54,7 +54,7 @@ static xvm_status make(xvm_arena *arena)
 
 static xvm_arena_scope refuse(xvm_status status)
 {
-    xvm_os_site site = {.call = "scratch"};
+    xvm_os_site site = {.call = "scratch", .own = true};
 
     (void)xvm_os_fail_at(&site, (xvm_os_answer){status, 0});
     return (xvm_arena_scope){0};
