@@ -191,7 +191,7 @@ TEST(memory_comes_with_the_blocks_and_goes)
         xvm_pool_options o = {.flags = kinds[kind], .growth = {.budget = &b}};
         size_t given;
 
-        CHECK_EQUAL(xvm_budget_init(&b, "pool", NULL, UINT64_MAX), XVM_OK);
+        CHECK_EQUAL(xvm_budget_init(&b, "pool", NULL, SIZE_MAX), XVM_OK);
         CHECK_EQUAL(xvm_pool_create(&p, SIZE, 0, COUNT, &o), XVM_OK);
         CHECK(b.used <= 64 * KiB + 4 * xvm_page_size());
         for (size_t i = 0; i < COUNT; i++) {
@@ -697,7 +697,7 @@ static void model_put(model *m)
 
     if (m->count == 0)
         return;
-    at = test_random(&m->seed) % m->count;
+    at = (size_t)test_random(&m->seed) % m->count;
     block = m->out[at];
     index = xvm_pool_index(&m->pool, block);
     CHECK(block[0] == m->stamp[index] && block[m->pool.block_size - 1] == m->stamp[index]);

@@ -241,6 +241,75 @@ TEST(threads_get_each_block_once)
     }
 }
 
+/* --- a lane is taken from its owner at work --------------------------------------------------- */
+
+typedef struct theft {
+    xvm_pool pool;
+    int done;
+    size_t rounds;
+} theft;
+
+static content *get_mine(theft *t, uint64_t owner)
+{
+    content *block = xvm_pool_get(&t->pool);
+
+    if (block == NULL)
+        return NULL;
+    CHECK_EQUAL(__atomic_load_n(&block->owner, __ATOMIC_RELAXED), 0);
+    __atomic_store_n(&block->owner, owner, __ATOMIC_RELAXED);
+    return block;
+}
+
+static void put_mine(theft *t, content *block, uint64_t owner)
+{
+    CHECK_EQUAL(__atomic_load_n(&block->owner, __ATOMIC_RELAXED), owner);
+    __atomic_store_n(&block->owner, 0, __ATOMIC_RELAXED);
+    CHECK_EQUAL(xvm_pool_put(&t->pool, block), XVM_OK);
+}
+
+static void take_all(theft *t)
+{
+    static content *blocks[1025];
+    size_t count = 0;
+
+    while ((blocks[count] = get_mine(t, 2)) != NULL)
+        count++;
+    while (count > 0)
+        put_mine(t, blocks[--count], 2);
+}
+
+/* Thread 0 gets and puts all the time, thread 1 takes everything that there is. */
+static void use_or_take(void *context, int index)
+{
+    theft *t = context;
+
+    for (size_t i = 0; index != 0 && i < t->rounds; i++)
+        take_all(t);
+    while (index == 0 && !__atomic_load_n(&t->done, __ATOMIC_RELAXED)) {
+        content *blocks[8];
+
+        for (int i = 0; i < 8; i++)
+            blocks[i] = get_mine(t, 1);
+        for (int i = 0; i < 8; i++)
+            if (blocks[i] != NULL)
+                put_mine(t, blocks[i], 1);
+    }
+    __atomic_store_n(&t->done, 1, __ATOMIC_RELAXED);
+}
+
+TEST(lanes_are_taken_from_owners_at_work)
+{
+    xvm_pool_options o = {.flags = XVM_POOL_SHARED};
+    static theft t;
+
+    t = (theft){.rounds = memory_is_emulated() ? 500 : 20000};
+    CHECK_EQUAL(xvm_pool_create(&t.pool, sizeof(content), 16, 1024, &o), XVM_OK);
+    run_threads(2, use_or_take, &t);
+    CHECK_EQUAL(xvm_pool_check(&t.pool), XVM_OK);
+    take_all(&t);
+    xvm_pool_destroy(&t.pool);
+}
+
 /* --- blocks in the lane of another thread ----------------------------------------------------- */
 
 enum { IN_LANE = 40 };
