@@ -7,7 +7,8 @@ function(xvm_own target)
     C_VISIBILITY_PRESET hidden)
   if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-      -Wstrict-prototypes -Wmissing-prototypes $<$<BOOL:${XVM_WERROR}>:-Werror>)
+      $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
+      $<$<BOOL:${XVM_WERROR}>:-Werror>)
   endif()
   if(XVM_SANITIZE)
     string(REPLACE ";" "," sanitizers "${XVM_SANITIZE}")

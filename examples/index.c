@@ -11,8 +11,8 @@
  *                v       v
  *     words    | stdio | int | size_t |-> ...... the letters, each word once
  *
- *   1  Each line is a region: addresses for more than there will ever be, reserved once, which
- *      costs nothing. Memory is committed behind the last used byte, when it is needed (->). So
+ *   1  Each line is an xvm_array: addresses for more than there will ever be, reserved once, which
+ *      costs nothing. Memory is committed behind the last element, when it is needed (->). So
  *      nothing ever moves: what leads from one line to the next is a plain pointer, and the whole
  *      program does without malloc.
  *   2  A word is a run of ASCII letters, digits and underscores that does not start with a digit.
@@ -38,20 +38,12 @@
 
 enum {
     STEP = 256 << 10,   /* bytes committed at a time, and read at a time */
-    SMALLEST = 1 << 20, /* bytes of a region that is still worth a try */
+    SMALLEST = 1 << 20, /* bytes of addresses that are still worth a try */
     LONGEST = 64,       /* bytes of a word */
     TOP = 10            /* words shown */
 };
 
 /* --- types ------------------------------------------------------------------------------------ */
-
-/* A region that grows at its end: [0, used) is taken, [0, ready) is committed. */
-typedef struct store {
-    const char *name;
-    xvm_region region;
-    size_t used, ready;
-    size_t commits;
-} store;
 
 typedef struct entry {
     const char *word; /* not terminated */
@@ -68,12 +60,16 @@ typedef struct run {
 } run;
 
 enum { BUFFER, BUCKETS, ENTRIES, WORDS, STORES };
+static const char *const NAMES[STORES] = {"buffer", "buckets", "entries", "words"};
 enum { BEFORE, FULL, AFTER, MOMENTS };
 
 typedef struct catalog {
-    store stores[STORES];
-    size_t buckets;    /* a power of two */
-    bool belongs[256]; /* to a run */
+    XVM_ARRAY(unsigned char) buffer;
+    XVM_ARRAY(entry *) buckets; /* a power of two */
+    XVM_ARRAY(entry) entries;
+    XVM_ARRAY(char) letters;   /* of the words */
+    xvm_array *stores[STORES]; /* those four */
+    bool belongs[256];         /* to a run */
     uint64_t files, skipped, bytes, words, too_long;
     double shown; /* when the progress line was last written */
     xvm_usage usage[MOMENTS][STORES];
@@ -155,11 +151,12 @@ static void say(const char *subject, const char *problem)
 }
 
 /* What xvm refused, and why; false, for the caller to hand on. */
-static bool refused(const char *verb, const store *s, uint64_t size, xvm_status status)
+static bool refused(const char *verb, int store, uint64_t size, xvm_status status)
 {
     char subject[160];
 
-    (void)snprintf(subject, sizeof subject, "cannot %s %s for %s", verb, in_units(size).s, s->name);
+    (void)snprintf(subject, sizeof subject, "cannot %s %s for %s", verb, in_units(size).s,
+                   NAMES[store]);
     say(subject, xvm_status_text(status));
     return false;
 }
@@ -191,72 +188,53 @@ static void show_progress(catalog *c)
 /* --- stores: reserved once, committed step by step -------------------------------------------- */
 
 /* The size wanted, but no more than a sixteenth of all addresses: 256 MiB where a pointer has 32
- * bits. With min_size, xvm takes half of it and half again where a limit (ulimit -v) leaves less
- * room. */
-static bool open_store(store *s, const char *name, uint64_t wanted)
+ * bits; and half of it and half again where a limit (ulimit -v) leaves less room. */
+static bool open_store(catalog *c, int store, xvm_array *array, size_t element_size,
+                       uint64_t wanted)
 {
     size_t most = SIZE_MAX / 16 + 1;
     size_t size = wanted < most ? (size_t)wanted : most;
-    xvm_reserve_options options = {.min_size = size < SMALLEST ? size : SMALLEST, .name = name};
-    xvm_status status = xvm_reserve(&s->region, size, &options);
+    xvm_array_options options = {.growth = {.step = STEP, .name = NAMES[store]}};
+    xvm_status status;
 
-    s->name = name;
-    return status == XVM_OK || refused("reserve", s, options.min_size, status);
+    c->stores[store] = array;
+    do {
+        status = xvm_array_create(array, element_size, size / element_size, &options);
+        size /= 2;
+    } while (status == XVM_E_ADDRESS_SPACE && size >= SMALLEST);
+    return status == XVM_OK || refused("reserve", store, 2 * size, status);
 }
 
-static bool grow(store *s)
+/* What to say when an array could not grow. */
+static bool could_not_grow(int store)
 {
-    size_t left = s->region.size - s->ready;
-    size_t step = left < STEP ? left : STEP;
-    xvm_status status = xvm_commit(&s->region, s->ready, step);
-
-    if (status != XVM_OK)
-        return refused("commit", s, step, status);
-    if (left == 0) {
-        say(s->name, "the region is full, and there was no room for a larger one");
-        return false;
-    }
-    s->ready += step;
-    s->commits++;
-    return true;
-}
-
-/* Where the next size bytes of the store are, committed but not taken; NULL when they were
- * refused. */
-static void *room(store *s, size_t size)
-{
-    while (s->ready - s->used < size)
-        if (!grow(s))
-            return NULL;
-    return (char *)s->region.base + s->used;
+    if (xvm_last_status() != XVM_E_ADDRESS_SPACE)
+        return refused("commit", store, STEP, xvm_last_status());
+    say(NAMES[store], "the array is full, and there was no room for a larger one");
+    return false;
 }
 
 /* Memory back, addresses kept. */
-static bool empty_store(store *s)
+static bool empty_store(xvm_array *array, int store)
 {
-    xvm_status status = xvm_decommit(&s->region, 0, s->region.size);
-
-    if (status != XVM_OK)
-        return refused("decommit", s, s->ready, status);
-    s->used = s->ready = 0;
-    return true;
+    xvm_array_clear(array);
+    xvm_array_trim(array);
+    return array->growth.committed == 0 ||
+           refused("decommit", store, array->growth.committed, xvm_last_status());
 }
 
-static bool close_store(store *s)
-{
-    size_t size = s->region.size;
-    xvm_status status = xvm_release(&s->region);
+static size_t commits; /* system calls that made memory of addresses */
 
-    return status == XVM_OK || refused("release", s, size, status);
+static void count_commit(const xvm_trace_call *call)
+{
+    commits += strcmp(call->operation, "commit") == 0;
 }
 
 /* --- the table: at least one bucket for each entry -------------------------------------------- */
 
 static entry **find_bucket(const catalog *c, uint32_t hash)
 {
-    entry **buckets = c->stores[BUCKETS].region.base;
-
-    return buckets + (hash & (c->buckets - 1));
+    return c->buckets.data + (hash & (xvm_count(&c->buckets) - 1));
 }
 
 /* A bucket shares its entries with the one half a table behind it. Both keep their order. */
@@ -277,27 +255,20 @@ static void split_bucket(entry **bucket, size_t half)
  * table. */
 static bool double_table(catalog *c)
 {
-    store *s = &c->stores[BUCKETS];
-    size_t half = c->buckets;
+    size_t half = xvm_count(&c->buckets);
 
-    if (room(s, half * sizeof(entry *)) == NULL)
-        return false;
-    s->used *= 2;
-    c->buckets *= 2;
+    if (!xvm_array_resize(&c->buckets.array, 2 * half))
+        return could_not_grow(BUCKETS);
     for (size_t i = 0; i < half; i++)
-        split_bucket((entry **)s->region.base + i, half);
+        split_bucket(c->buckets.data + i, half);
     return true;
 }
 
-/* All buckets of the first step are empty: committed memory is zero, and zero is NULL wherever xvm
+/* All buckets of the first step are empty: new elements are zero, and zero is NULL wherever xvm
  * runs. */
 static bool start_table(catalog *c)
 {
-    if (room(&c->stores[BUCKETS], STEP) == NULL)
-        return false;
-    c->stores[BUCKETS].used = STEP;
-    c->buckets = STEP / sizeof(entry *);
-    return true;
+    return xvm_array_resize(&c->buckets.array, STEP / sizeof(entry *)) || could_not_grow(BUCKETS);
 }
 
 /* --- words ------------------------------------------------------------------------------------ */
@@ -305,18 +276,17 @@ static bool start_table(catalog *c)
 /* An entry for a new word, to which *link leads from now on. */
 static bool add_word(catalog *c, run r, entry **link)
 {
-    store *entries = &c->stores[ENTRIES], *words = &c->stores[WORDS];
-    entry *e = room(entries, sizeof *e);
-    char *word = room(words, r.length);
+    const char *word = xvm_append(&c->letters, (const char *)r.start, r.length);
+    entry *e;
 
-    if (e == NULL || word == NULL)
-        return false;
-    memcpy(word, r.start, r.length);
-    *e = (entry){.word = word, .count = 1, .hash = r.hash, .length = (uint32_t)r.length};
+    if (word == NULL)
+        return could_not_grow(WORDS);
+    e = xvm_push(&c->entries,
+                 (entry){.word = word, .count = 1, .hash = r.hash, .length = (uint32_t)r.length});
+    if (e == NULL)
+        return could_not_grow(ENTRIES);
     *link = e;
-    entries->used += sizeof *e;
-    words->used += r.length;
-    return entries->used < c->buckets * sizeof *e || double_table(c);
+    return xvm_count(&c->entries) < xvm_count(&c->buckets) || double_table(c);
 }
 
 /* New words go to the end of their bucket: what is frequent was met early, and is found early. */
@@ -368,11 +338,11 @@ static const unsigned char *scan(catalog *c, const unsigned char *at, const unsi
  * belongs to none. */
 static bool read_file(catalog *c, FILE *file, const char *path)
 {
-    unsigned char *buffer = room(&c->stores[BUFFER], STEP);
+    unsigned char *buffer = c->buffer.data;
     size_t left = 0, wanted, got;
 
-    if (buffer == NULL)
-        return false;
+    if (!xvm_array_resize(&c->buffer.array, STEP))
+        return could_not_grow(BUFFER);
     (void)setvbuf(file, NULL, _IONBF, 0); /* our buffer is the only one */
     do {
         const unsigned char *start;
@@ -418,7 +388,7 @@ static void print_bar(const char *column, int columns)
 static void print_totals(const catalog *c, double seconds)
 {
     double rate = seconds > 0 ? (double)c->bytes / 1e6 / seconds : 0;
-    size_t distinct = c->stores[ENTRIES].used / sizeof(entry);
+    size_t distinct = xvm_count(&c->entries);
 
     (void)printf("%s%s files, %s bytes: %s words, %s of them distinct\n", screen->clear,
                  grouped(c->files).s, grouped(c->bytes).s, grouped(c->words).s,
@@ -445,11 +415,10 @@ static bool is_before(const entry *a, const entry *b)
 /* The most frequent entries in order; how many there are. */
 static size_t find_top(const catalog *c, const entry *top[TOP])
 {
-    const entry *e = c->stores[ENTRIES].region.base;
-    const entry *end = e + c->stores[ENTRIES].used / sizeof *e;
     size_t found = 0;
 
-    for (; e < end; e++) {
+    xvm_each(e, &c->entries)
+    {
         size_t at = found;
 
         if (found == TOP && !is_before(e, top[TOP - 1]))
@@ -511,14 +480,14 @@ static void print_moments(const catalog *c)
     for (int m = 0; m < MOMENTS; m++) {
         (void)printf("%s%s%s\n", screen->bold, titles[m], screen->normal);
         for (int s = 0; s < STORES; s++)
-            print_usage(c->stores[s].name, &c->usage[m][s]);
+            print_usage(NAMES[s], &c->usage[m][s]);
     }
 }
 
 /* The first entry was made first and has never been written to since, but for its count. */
 static text first_word(const catalog *c)
 {
-    const entry *first = c->stores[ENTRIES].region.base;
+    const entry *first = c->entries.data;
     text t = {"(there is none)"};
 
     if (c->words != 0)
@@ -529,12 +498,10 @@ static text first_word(const catalog *c)
 
 static void print_closing(const catalog *c, const char *first)
 {
-    size_t commits = 0, size = 0;
+    size_t size = 0;
 
-    for (int s = 0; s < STORES; s++) {
-        commits += c->stores[s].commits;
+    for (int s = 0; s < STORES; s++)
         size += c->usage[FULL][s].committed;
-    }
     (void)printf("\nNo address moved: %zu commits grew it all to %s, and the first word\n"
                  "is where it was put, %s. All memory is given back.\n",
                  commits, in_units(size).s, first);
@@ -548,16 +515,16 @@ static bool open_stores(catalog *c)
 {
     const uint64_t gib = (uint64_t)1 << 30;
 
-    return open_store(&c->stores[BUFFER], "buffer", STEP) &&
-           open_store(&c->stores[ENTRIES], "entries", 16 * gib) &&
-           open_store(&c->stores[WORDS], "words", 64 * gib) &&
-           open_store(&c->stores[BUCKETS], "buckets", 4 * gib);
+    return open_store(c, BUFFER, &c->buffer.array, 1, STEP) &&
+           open_store(c, ENTRIES, &c->entries.array, sizeof(entry), 16 * gib) &&
+           open_store(c, WORDS, &c->letters.array, 1, 64 * gib) &&
+           open_store(c, BUCKETS, &c->buckets.array, sizeof(entry *), 4 * gib);
 }
 
 static void look_at_stores(catalog *c, int moment)
 {
     for (int s = 0; s < STORES; s++)
-        xvm_region_usage(&c->stores[s].region, &c->usage[moment][s]);
+        xvm_region_usage(&c->stores[s]->growth.own.region, &c->usage[moment][s]);
 }
 
 /* False as well when the path itself cannot be read. */
@@ -573,17 +540,14 @@ static bool empty_stores(catalog *c)
     bool ok = true;
 
     for (int s = 0; s < STORES; s++)
-        ok = empty_store(&c->stores[s]) && ok;
+        ok = empty_store(c->stores[s], s) && ok;
     return ok;
 }
 
-static bool close_stores(catalog *c)
+static void close_stores(catalog *c)
 {
-    bool ok = true;
-
     for (int s = 0; s < STORES; s++)
-        ok = close_store(&c->stores[s]) && ok;
-    return ok;
+        xvm_array_destroy(c->stores[s]);
 }
 
 static bool show(catalog *c, const char *path)
@@ -591,6 +555,7 @@ static bool show(catalog *c, const char *path)
     double started;
     text first;
 
+    xvm_set_trace(count_commit);
     if (!open_stores(c))
         return false;
     look_at_stores(c, BEFORE);
@@ -628,6 +593,6 @@ int main(int argc, char **argv)
     if (!plain && walk_terminal())
         screen = &COLOURS;
     ok = show(&c, path != NULL ? path : walk_default_path());
-    ok = close_stores(&c) && ok; /* also what is left after a failure */
+    close_stores(&c); /* also what is left after a failure */
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

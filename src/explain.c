@@ -318,6 +318,14 @@ static bool has_cause(const xvm_os_failure *f)
     return f->cause != XVM_OS_CAUSE_UNKNOWN && (!is_budget(f->cause) || f->status == XVM_E_BUDGET);
 }
 
+/* Our own words, or those of the system. */
+static xvm_os_words words_for(xvm_os_cause cause)
+{
+    if (cause == XVM_OS_CAUSE_CAPACITY)
+        return (xvm_os_words){"it has no room left for that", "create it with a larger maximum"};
+    return xvm_os_describe(cause);
+}
+
 size_t xvm_explain(char *sentence, size_t capacity)
 {
     const xvm_os_failure *f = xvm_os_thread_failure();
@@ -329,7 +337,7 @@ size_t xvm_explain(char *sentence, size_t capacity)
     }
     put_subject(&t, f);
     if (has_cause(f)) {
-        xvm_os_words words = xvm_os_describe(f->cause);
+        xvm_os_words words = words_for(f->cause);
 
         put_limit(&t, f, words.limit);
         put(&t, "; ");

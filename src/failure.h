@@ -3,6 +3,8 @@
 #ifndef XVM_SRC_FAILURE_H
 #define XVM_SRC_FAILURE_H
 
+#include <stdbool.h>
+
 #include "os.h"
 
 /* What a call was about. Zero where it does not matter. */
@@ -12,6 +14,7 @@ typedef struct xvm_os_site {
     const char *name; /* of the region; static; NULL: it has none */
     uint64_t size;
     const void *address;
+    bool own; /* the structure refuses by itself: for want of room it is its capacity */
 } xvm_os_site;
 
 /* The status of an answer; remembered, with what the site says and why, when it is a failure. */

@@ -18,7 +18,7 @@ enum {
 
 static xvm_status refuse(size_t size, xvm_status status)
 {
-    xvm_os_site site = {.call = "growth", .size = size};
+    xvm_os_site site = {.call = "growth", .own = true, .size = size};
 
     return xvm_os_fail_at(&site, (xvm_os_answer){status, 0});
 }
@@ -170,12 +170,18 @@ static size_t give_back(xvm_growth *g, size_t keep)
     return size;
 }
 
+size_t xvm_growth_floor(const xvm_growth *growth)
+{
+    if (growth->committed <= KEPT || (growth->own.flags & XVM_GROWTH_KEEP) != 0)
+        return 0;
+    return growth->committed / SPARE;
+}
+
 void xvm_growth_settle(xvm_growth *growth, size_t used)
 {
     size_t keep;
 
-    if (growth->committed <= KEPT || growth->committed / SPARE <= used ||
-        (growth->own.flags & XVM_GROWTH_KEEP) != 0)
+    if (used >= xvm_growth_floor(growth))
         return;
     keep = round_up(growth->committed / 2, unit_of(growth));
     if (keep < growth->committed)

@@ -10,17 +10,7 @@
 #include <stddef.h>
 
 #include "os.h"
-
-/* Gives this thread a number, 1 and up, that no other running thread has; it is given back when the
- * thread ends. thread_number() of thread_number.h tells it from now on. 0: there are no more. */
-unsigned xvm_os_thread_enroll(void);
-
-/* Calls before in the thread that forks, ahead of that, and after in both processes; 0: it will not.
- * Where there is no fork neither is ever called. */
-int xvm_os_thread_at_fork(void (*before)(void), void (*after)(void));
-
-/* Writes a message to the standard error output and ends the process abnormally. */
-void xvm_os_thread_stop(const char *message, size_t size);
+#include "thread_id.h" /* of the system; in the tests of the fake one */
 
 #define LOAD(word) __atomic_load_n((word), __ATOMIC_RELAXED)
 #define LOAD_ACQUIRE(word) __atomic_load_n((word), __ATOMIC_ACQUIRE)
@@ -41,6 +31,12 @@ void xvm_os_thread_stop(const char *message, size_t size);
 #define COMPARE_SWAP_RELEASE(word, expected, value)                                                \
     __atomic_compare_exchange_n((word), (expected), (value), false, __ATOMIC_RELEASE,              \
                                 __ATOMIC_RELAXED)
+/* The same for words that other memory is handed over with. */
+#define COMPARE_SWAP_ORDERED(word, expected, value)                                                \
+    __atomic_compare_exchange_n((word), (expected), (value), false, __ATOMIC_ACQ_REL,              \
+                                __ATOMIC_ACQUIRE)
+/* Memory accesses of this thread before and after stay in that order as the compiler makes them. */
+#define COMPILER_FENCE() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #define SWAP_ACQUIRE(word, value) __atomic_exchange_n((word), (value), __ATOMIC_ACQUIRE)
 
 /* Takes a lock that is held for tens of instructions, never across a system call. A holder that was
@@ -56,6 +52,31 @@ static inline void spin_lock(unsigned *lock)
 static inline void spin_unlock(unsigned *lock)
 {
     STORE_RELEASE(lock, 0u);
+}
+
+/* Waits for another thread, longer with each round. */
+static inline void wait_a_little(unsigned round)
+{
+    xvm_os_pause(round);
+}
+
+/* A number that no other living thread has; 0: it has none. */
+static inline unsigned thread_number(void)
+{
+    return xvm_os_thread_number();
+}
+
+/* The same, or 0 when it is not known at once. */
+static inline unsigned known_thread(void)
+{
+    return xvm_os_known_thread();
+}
+
+/* Every thread of the process has passed a full memory barrier meanwhile, so that threads which only
+ * fence their compiler are ordered with this one. Microseconds; false: the system cannot. */
+static inline bool fence_all_threads(void)
+{
+    return xvm_os_fence_all_threads() != 0;
 }
 
 #endif

@@ -159,13 +159,27 @@ void xvm_os_flush_code(void *address, size_t size);
 size_t xvm_os_resident(const void *address, size_t size);
 size_t xvm_os_huge(const void *address, size_t size);
 
+/* What is in memory in [from, to): for questions in the order of addresses, of which each next one
+ * may be answered by what the one before has found. All zero at first. */
+enum { XVM_OS_RUNS_AHEAD = 64 };
+typedef struct xvm_os_ahead {
+    uintptr_t from, to;
+    size_t count, next; /* runs; the first that may still matter */
+    struct {
+        uintptr_t from, to;
+    } runs[XVM_OS_RUNS_AHEAD];
+} xvm_os_ahead;
+
+/* As xvm_os_resident; somewhat old, where ahead knows it. */
+size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead);
+
 /* --- the map of the process ------------------------------------------------------------------- */
 
 /* What the system knows of equal pages in a row; free ones, too. */
 typedef struct xvm_os_mapping {
     uintptr_t base;
     size_t size;
-    xvm_state state; /* never XVM_GUARD, which no map shows */
+    xvm_state state; /* XVM_GUARD of the system's own only */
     xvm_protection protection;
 } xvm_os_mapping;
 
@@ -199,7 +213,8 @@ typedef enum xvm_os_cause {
     XVM_OS_CAUSE_TAKEN,
     XVM_OS_CAUSE_HUGE_POOL,
     XVM_OS_CAUSE_HUGE_PRIVILEGE,
-    XVM_OS_CAUSE_EXECUTE_POLICY
+    XVM_OS_CAUSE_EXECUTE_POLICY,
+    XVM_OS_CAUSE_CAPACITY /* of a structure of ours */
 } xvm_os_cause;
 
 /* How a system calls what is behind a cause, and what can be done about it. A limit that has numbers
@@ -239,8 +254,33 @@ typedef struct xvm_os_failure {
 
 xvm_os_failure *xvm_os_thread_failure(void);
 
+/* Room of this thread for what one user of it keeps there: zero at first, aligned as a pointer. drop, always the
+ * same, is called with it in the thread's last moments; the room is zero again after that. NULL: there is
+ * no memory for it. */
+enum { XVM_OS_THREAD_ROOM = 1024 };
+void *xvm_os_thread_room(void (*drop)(void *room));
+
 /* Asleep. */
 void xvm_os_sleep(unsigned milliseconds);
+
+/* Writes a message to the standard error output and ends the process abnormally. */
+void xvm_os_stop(const char *message, size_t size);
+
+/* errno, GetLastError: for what fails and need not be told. */
+int xvm_os_get_error(void);
+void xvm_os_set_error(int error);
+
+/* Calls before each fork of this process, and after it in both, for as long as it lives. Where
+ * nothing forks, never. */
+void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
+
+/* A small number, 1 and up, that no other living thread of this process has, given back when the thread
+ * ends; 0: they have run out. */
+unsigned xvm_os_thread_number(void);
+
+/* Every running thread of this process passes a full memory barrier between begin and end of the
+ * call. 0: this system has no such thing, or does not let this process. */
+int xvm_os_fence_all_threads(void);
 
 /* Waits a little, longer with each round: first for another processor, then for the scheduler, then
  * asleep. */

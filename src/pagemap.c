@@ -211,9 +211,13 @@ xvm_os_run xvm_os_pagemap_run(const xvm_region *region, size_t from, size_t limi
         return (xvm_os_run){from, earlier(limit, simple), XVM_READ_WRITE};
     run.state = state_of(region, from, &level);
     run.to = from;
-    do
-        run.to = equal_until(region, run.to, limit, level, run.state);
-    while (run.to < limit && state_of(region, run.to, &level) == run.state);
+    do {
+        size_t until = equal_until(region, run.to, limit, level, run.state);
+
+        if (until <= run.to) /* another thread has just changed the page: it is what it was */
+            return (xvm_os_run){from, run.to > from ? run.to : from + 1, run.state};
+        run.to = until;
+    } while (run.to < limit && state_of(region, run.to, &level) == run.state);
     return run;
 }
 

@@ -1,17 +1,180 @@
-/* query.c - what an address is, and the whole address space. */
+/* query.c - what an address is, and the whole address space: what regions know of their pages, and
+ * what the system says of the rest.
+ *
+ *     the system   |  mapping  |         |    mapping    |  mapping  |
+ *     regions      |           |    | R | R |   W  | R | |           |
+ *     spans        |  mapping  |free| R | R |   W  | R |m|  mapping  |  free  |
+ *
+ *   1  Within a region only the region counts: the system may have joined its pages with those of a
+ *      neighbour, and cannot tell what is committed without access from what is reserved.
+ *   2  A walk takes the system's mappings in their order, and never goes back: each span begins
+ *      where the one before ended, whatever other threads do meanwhile.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "failure.h"
+#include "os.h"
+#include "pagemap.h"
+#include "pages.h"
+#include "register.h"
+#include "xvm/region.h"
+#include "xvm/system.h"
+
+/* A span by its ends. */
+static xvm_span span_between(uintptr_t from, uintptr_t to)
+{
+    return (xvm_span){
+        .base = (void *)from, .size = to - from, .state = XVM_FREE, .protection = XVM_NO_ACCESS};
+}
+
+/* Of these the system is asked how much is in memory. */
+static bool has_memory(xvm_state state)
+{
+    return state == XVM_COMMITTED || state == XVM_MAPPED;
+}
+
+static xvm_span span_of_region(const xvm_os_found *found)
+{
+    unsigned protection = found->state & XVM_OS_STATE_PROTECTION;
+    xvm_span span = span_between(found->from, found->to);
+
+    span.name = found->name;
+    span.locked = (found->state & XVM_OS_STATE_LOCKED) != 0 ? span.size : 0;
+    if ((found->state & XVM_OS_STATE_GUARD) != 0) {
+        span.state = XVM_GUARD;
+    } else if (protection == XVM_OS_STATE_RESERVED) {
+        span.state = XVM_RESERVED;
+    } else {
+        span.state = XVM_COMMITTED;
+        span.protection = (xvm_protection)protection;
+    }
+    return span;
+}
+
+static xvm_span span_of_system(uintptr_t from, uintptr_t to, const xvm_os_mapping *m)
+{
+    xvm_span span = span_between(from, to);
+
+    span.state = m->state;
+    if (has_memory(m->state))
+        span.protection = m->protection;
+    return span;
+}
+
+static uintptr_t earlier(uintptr_t a, uintptr_t b)
+{
+    return a < b ? a : b;
+}
+
+static uintptr_t later(uintptr_t a, uintptr_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Behind the last address that a process may have; 0 where the system does not tell. */
+static uintptr_t top(void)
+{
+    uintptr_t highest = xvm_system()->highest_address;
+    uintptr_t end = round_up(highest, xvm_os_get_facts().page_size);
+
+    return end < highest ? UINTPTR_MAX : end;
+}
+
+/* --- one address ------------------------------------------------------------------------------ */
+
+/* Outside of all regions, which begin and end where between does. */
+static xvm_os_answer ask_system(const void *address, const xvm_os_found *between, xvm_span *out)
+{
+    uintptr_t end = top(), from, to;
+    xvm_os_mapping m;
+    xvm_os_answer answer = xvm_os_find_mapping(address, &m);
+
+    if (answer.status != XVM_OK)
+        return answer;
+    from = later(m.base, between->from);
+    to = earlier(m.base + m.size, between->to);
+    if (m.state == XVM_FREE && end != 0) {
+        if ((uintptr_t)address >= end)
+            return (xvm_os_answer){XVM_E_INVALID, 0};
+        to = earlier(to, end);
+    }
+    *out = span_of_system(from, to, &m);
+    return answer;
+}
 
 xvm_status xvm_query(const void *address, xvm_span *out)
 {
-    (void)address;
-    if (out != NULL)
-        *out = (xvm_span){0};
-    return xvm_os_fail_with(XVM_E_UNSUPPORTED);
+    xvm_os_site site = {.call = "query", .operation = XVM_OS_QUERY, .address = address};
+    xvm_os_answer answer = {XVM_OK, 0};
+    xvm_os_found found;
+
+    if (out == NULL)
+        return xvm_os_fail_at(&site, (xvm_os_answer){XVM_E_INVALID, 0});
+    *out = (xvm_span){0};
+    if (xvm_os_register_find((uintptr_t)address, &found))
+        *out = span_of_region(&found);
+    else
+        answer = ask_system(address, &found, out);
+    if (has_memory(out->state))
+        out->resident = xvm_os_resident(out->base, out->size);
+    return xvm_os_fail_at(&site, answer);
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
+typedef struct walk {
+    xvm_span_visitor visit;
+    void *context;
+    uintptr_t at; /* everything below has been visited */
+    bool is_over; /* visit has ended it */
+    xvm_os_ahead ahead;
+} walk;
+
+/* All up to end: of regions what they know, in whole runs, even when the last of them goes on behind
+ * end; of the rest that it is m. */
+static void cover(walk *w, uintptr_t end, const xvm_os_mapping *m)
+{
+    xvm_os_found found;
+    xvm_span span;
+
+    while (w->at < end && !w->is_over) {
+        if (xvm_os_register_find(w->at, &found)) {
+            found.from = w->at;
+            span = span_of_region(&found);
+        } else {
+            found.to = earlier(found.to, end);
+            span = span_of_system(w->at, found.to, m);
+        }
+        if (has_memory(span.state))
+            span.resident = xvm_os_resident_ahead(span.base, span.size, &w->ahead);
+        w->at = found.to;
+        w->is_over = w->visit(&span, w->context) != 0;
+    }
+}
+
+static const xvm_os_mapping nothing = {0, 0, XVM_FREE, XVM_NO_ACCESS};
+
+static int cover_mapping(const xvm_os_mapping *m, void *context)
+{
+    walk *w = context;
+
+    cover(w, m->base, &nothing);
+    cover(w, m->base + m->size, m);
+    return w->is_over;
 }
 
 xvm_status xvm_walk(xvm_span_visitor visit, void *context)
 {
-    (void)visit;
-    (void)context;
-    return xvm_os_fail_with(XVM_E_UNSUPPORTED);
+    xvm_os_site site = {.call = "walk", .operation = XVM_OS_QUERY};
+    walk w = {.visit = visit, .context = context};
+    xvm_os_answer answer;
+
+    if (visit == NULL)
+        return xvm_os_fail_at(&site, (xvm_os_answer){XVM_E_INVALID, 0});
+    answer = xvm_os_walk_mappings(cover_mapping, &w);
+    if (answer.status == XVM_OK)
+        cover(&w, top(), &nothing);
+    return xvm_os_fail_at(&site, answer);
 }

@@ -330,7 +330,11 @@ xvm_status xvm_reserve(xvm_region *region, size_t size, const xvm_reserve_option
     const xvm_reserve_options *o = options != NULL ? options : &none;
     size_t granularity = xvm_allocation_granularity();
     size_t alignment = o->alignment > granularity ? o->alignment : granularity;
-    xvm_os_site site = {"reserve", XVM_OS_RESERVE, o->name, size, o->address};
+    xvm_os_site site = {.call = "reserve",
+                        .operation = XVM_OS_RESERVE,
+                        .name = o->name,
+                        .size = size,
+                        .address = o->address};
     xvm_os_answer answer = {XVM_E_INVALID, 0};
 
     if (region == NULL)

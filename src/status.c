@@ -35,6 +35,13 @@ int xvm_system_error(void)
     return xvm_os_thread_failure()->code;
 }
 
+static void set_own_cause(xvm_os_failure *last)
+{
+    last->cause =
+        last->status == XVM_E_ADDRESS_SPACE ? XVM_OS_CAUSE_CAPACITY : XVM_OS_CAUSE_UNKNOWN;
+    last->limit = last->used = UINT64_MAX;
+}
+
 xvm_status xvm_os_fail_at(const xvm_os_site *site, xvm_os_answer answer)
 {
     xvm_os_failure *last;
@@ -49,7 +56,9 @@ xvm_status xvm_os_fail_at(const xvm_os_site *site, xvm_os_answer answer)
     last->region = site->name;
     last->size = site->size;
     last->address = site->address;
-    if (answer.status != XVM_E_BUDGET)
+    if (site->own)
+        set_own_cause(last);
+    else if (answer.status != XVM_E_BUDGET)
         xvm_os_find_cause(last);
     return answer.status;
 }

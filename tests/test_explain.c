@@ -239,3 +239,16 @@ TEST(each_thread_has_its_own)
     }
     CHECK(xvm_release(&r) == XVM_OK);
 }
+
+TEST(a_structure_that_is_full_says_so)
+{
+    xvm_growth g;
+    char text[200];
+
+    CHECK_EQUAL(xvm_growth_begin(&g, 1 << 20, NULL), XVM_OK);
+    CHECK_EQUAL(xvm_growth_reach(&g, 1 << 30), XVM_E_ADDRESS_SPACE);
+    CHECK(xvm_explain(text, sizeof text) < sizeof text);
+    CHECK(strcmp(text, "growth of 1 GiB refused: it has no room left for that; create it with a "
+                       "larger maximum") == 0);
+    xvm_growth_end(&g);
+}

@@ -150,7 +150,7 @@ TEST(broken_arguments_are_refused)
     CHECK_EQUAL(xvm_growth_begin(NULL, 1, NULL), XVM_E_INVALID);
     CHECK_EQUAL(xvm_growth_begin(&g, 0, NULL), XVM_E_INVALID);
     CHECK(xvm_growth_begin(&g, SIZE_MAX, NULL) != XVM_OK);
-    CHECK(xvm_growth_begin(&g, SIZE_MAX / 2, NULL) != XVM_OK);
+    CHECK(xvm_growth_begin(&g, SIZE_MAX - page, NULL) != XVM_OK);
     CHECK_EQUAL(xvm_growth_reach(NULL, 1), XVM_E_INVALID);
     CHECK_EQUAL(xvm_reserve(&r, 8 * page, NULL), XVM_OK);
     CHECK_EQUAL(xvm_growth_begin(&g, page, &(xvm_growth_options){.region = &r, .offset = 1}),

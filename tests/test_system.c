@@ -192,10 +192,13 @@ TEST(eight_threads_look_at_once)
 
 TEST(reserving_moves_reserved)
 {
-    xvm_limits before = look();
+    xvm_limits before;
     xvm_region r;
 
     needs_plain_memory();
+    CHECK(xvm_reserve(&r, 1, NULL) == XVM_OK); /* the first region reserves the register of them */
+    CHECK(xvm_release(&r) == XVM_OK);
+    before = look();
     needs(before.process_reserved, "this system does not tell what is reserved");
     CHECK(xvm_reserve(&r, SIZE, NULL) == XVM_OK);
     CHECK(rose(before.process_reserved, look().process_reserved, SIZE));

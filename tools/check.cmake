@@ -14,7 +14,7 @@ foreach(i RANGE ${last})
     set(inside ON)
   endif()
 endforeach()
-execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE error TIMEOUT 100)
+execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE error TIMEOUT 280)
 string(REPLACE "\r" "" output "${output}")
 message("${output}${error}")
 

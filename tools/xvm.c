@@ -19,8 +19,16 @@
 
 #define UNKNOWN UINT64_MAX
 
-enum { FAILED = 1, MISUSED = 2 };
-enum { COLUMNS = 80, NARROWEST = 40, WIDEST = 400, NAME = 18, BAR = 60, NUMBERS = 42 };
+enum { GO_ON = -1, FAILED = 1, MISUSED = 2 };
+enum {
+    COLUMNS = 80,
+    NARROWEST = 60,
+    WIDEST = 400,
+    NAME = 18,
+    BAR = 60,
+    NARROWEST_BAR = 4,
+    NUMBERS = 42
+};
 
 static struct {
     bool json, colours;
@@ -32,25 +40,30 @@ static struct {
 typedef enum unit { BYTES, COUNT } unit;
 
 /* "1.5 GiB"; a tenth is rounded down. */
-static void format(char *out, size_t capacity, uint64_t value, unit u)
+static void format_bytes(char *out, size_t capacity, uint64_t value)
 {
     static const char *const names[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    uint64_t whole, tenth;
     unsigned i = 0;
 
+    while (i < 6 && value >> (10 * (i + 1)) != 0)
+        i++;
+    whole = value >> (10 * i);
+    tenth = (value - (whole << (10 * i))) * 10 >> (10 * i);
+    if (i != 0 && tenth != 0)
+        snprintf(out, capacity, "%" PRIu64 ".%" PRIu64 " %s", whole, tenth, names[i]);
+    else
+        snprintf(out, capacity, "%" PRIu64 " %s", whole, names[i]);
+}
+
+static void format(char *out, size_t capacity, uint64_t value, unit u)
+{
     if (value == UNKNOWN)
         snprintf(out, capacity, "unknown");
     else if (u == COUNT)
         snprintf(out, capacity, "%" PRIu64, value);
-    else {
-        while (i < 6 && value >> (10 * (i + 1)) != 0)
-            i++;
-        uint64_t whole = value >> (10 * i);
-        uint64_t tenth = i == 0 ? 0 : (value - (whole << (10 * i))) * 10 >> (10 * i);
-        if (tenth != 0)
-            snprintf(out, capacity, "%" PRIu64 ".%" PRIu64 " %s", whole, tenth, names[i]);
-        else
-            snprintf(out, capacity, "%" PRIu64 " %s", whole, names[i]);
-    }
+    else
+        format_bytes(out, capacity, value);
 }
 
 static void print_string(const char *string)
@@ -204,26 +217,31 @@ static void print_bar(double part, size_t width)
     printf("%s]", style.colours && full >= width ? "\33[0m" : "");
 }
 
-static void print_ceiling(const ceiling *c)
+/* As wide as the line leaves room for; blank where there is nothing to show. */
+static void print_part(const ceiling *c, uint64_t room)
 {
     size_t all = NAME + NUMBERS + 5;
     size_t width = style.columns > all ? style.columns - all : 0;
-    uint64_t room = room_below(c);
-    char used[32], limit[32], left[32];
-    double part = 0;
 
     width = width < BAR ? width : BAR;
+    if (width < NARROWEST_BAR)
+        return;
+    if (room == UNKNOWN || c->limit == 0)
+        printf("%*s", (int)width + 2, "");
+    else
+        print_bar((double)(c->limit - room) / (double)c->limit, width);
+}
+
+static void print_ceiling(const ceiling *c)
+{
+    uint64_t room = room_below(c);
+    char used[32], limit[32], left[32];
+
     format(used, sizeof used, c->used, c->unit);
     format(limit, sizeof limit, c->limit, c->unit);
     format(left, sizeof left, room, c->unit);
     printf("%-*s ", NAME, c->name);
-    if (room != UNKNOWN && c->limit != 0)
-        part = (double)(c->limit - room) / (double)c->limit;
-    if (width >= 4 && room != UNKNOWN) {
-        print_bar(part, width);
-    } else if (width >= 4) {
-        printf("%*s", (int)width + 2, "");
-    }
+    print_part(c, room);
     if (room != UNKNOWN)
         printf(" %10s of %-10s %10s left\n", used, limit, left);
     else if (c->limit == UNKNOWN)
@@ -530,7 +548,7 @@ static void look_around(void)
     style.colours = t.colours && (no_colour == NULL || no_colour[0] == 0);
     if (columns != NULL && read_width(columns, &style.columns))
         return;
-    style.columns = t.columns >= NARROWEST ? t.columns : COLUMNS;
+    style.columns = t.columns == 0 ? COLUMNS : t.columns < NARROWEST ? NARROWEST : t.columns;
 }
 
 static const command *find_command(const char *name)
@@ -541,30 +559,50 @@ static const command *find_command(const char *name)
     return NULL;
 }
 
+/* GO_ON, or how to exit. */
+static int read_option(const char *option, const char *value, bool *takes_value)
+{
+    if (strcmp(option, "--help") == 0)
+        return help();
+    if (strcmp(option, "--version") == 0)
+        return version();
+    if (strcmp(option, "--json") == 0) {
+        style.json = true;
+        return GO_ON;
+    }
+    if (strcmp(option, "--width") != 0)
+        return misused("unknown option", option);
+    *takes_value = true;
+    if (value == NULL || !read_width(value, &style.columns))
+        return misused("no width from 60 to 400:", value != NULL ? value : "");
+    return GO_ON;
+}
+
+static int read_command(const char *name, const command **chosen)
+{
+    if (*chosen != NULL)
+        return misused("one command at a time, not also", name);
+    *chosen = find_command(name);
+    return *chosen != NULL ? GO_ON : misused("unknown command", name);
+}
+
 int main(int count, char **arguments)
 {
     const command *chosen = NULL;
+    int result = GO_ON;
 
     look_around();
-    for (int i = 1; i < count; i++) {
-        const char *argument = arguments[i];
+    for (int i = 1; i < count && result == GO_ON; i++) {
+        bool takes_value = false;
 
-        if (strcmp(argument, "--help") == 0)
-            return help();
-        if (strcmp(argument, "--version") == 0)
-            return version();
-        if (strcmp(argument, "--json") == 0)
-            style.json = true;
-        else if (strcmp(argument, "--width") == 0) {
-            if (++i == count || !read_width(arguments[i], &style.columns))
-                return misused("no width from 40 to 400:", i < count ? arguments[i] : "");
-        } else if (argument[0] == '-')
-            return misused("unknown option", argument);
-        else if (chosen != NULL)
-            return misused("one command at a time, not also", argument);
-        else if ((chosen = find_command(argument)) == NULL)
-            return misused("unknown command", argument);
+        if (arguments[i][0] == '-')
+            result = read_option(arguments[i], arguments[i + 1], &takes_value);
+        else
+            result = read_command(arguments[i], &chosen);
+        i += takes_value;
     }
+    if (result != GO_ON)
+        return result;
     if (chosen == NULL) {
         fprintf(stderr, "xvm: no command; see xvm --help\n");
         return MISUSED;

@@ -28,6 +28,14 @@ uint64_t bare_now(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint64_t bare_spent(void)
+{
+    struct timespec spent;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+    return (uint64_t)spent.tv_sec * 1000000000u + (uint64_t)spent.tv_nsec;
+}
+
 size_t bare_page_size(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
@@ -86,4 +94,19 @@ void bare_unlock(void *address, size_t size)
 void bare_prefault(void *address, size_t size)
 {
     must(madvise(address, size, MADV_POPULATE_WRITE), "madvise");
+}
+
+int bare_query(const void *address)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long long from = 0, to = 0, at = (uintptr_t)address;
+    char line[512], permissions[8];
+
+    if (maps == NULL)
+        return 0;
+    while (to <= at && fgets(line, sizeof line, maps) != NULL)
+        if (sscanf(line, "%llx-%llx %7s", &from, &to, permissions) != 3)
+            break;
+    fclose(maps);
+    return from <= at && at < to;
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every promised function has a doc comment directly above it, with all its labels. Functions that stand
+# Every promised function, inline ones too, has a doc comment directly above it, with all its labels. Functions that stand
 # together, with no empty line and no comment between, share one. Run in the top folder.
 exec awk '
 function finish(    i, n, labels) {
@@ -9,7 +9,7 @@ function finish(    i, n, labels) {
     sub(/.*[ *]/, "", name)
     labels = "result threads since"
     # xvm_last_status cannot fail: the status is the result of another call.
-    if (prototype ~ /^XVM_API xvm_status / && name != "xvm_last_status")
+    if (prototype ~ /^(XVM_API|static inline) xvm_status / && name != "xvm_last_status")
         labels = labels " errors linux windows"
     n = split(labels, label, " ")
     for (i = 1; i <= n; i++)
@@ -33,9 +33,10 @@ inside {
 }
 
 /^XVM_API / { prototype = "" ; open = 1 }
+/^static inline / && /xvm_[a-z0-9_]+\(/ { prototype = "" ; open = 1 }
 open {
     prototype = prototype " " $0
-    if (/;/) {
+    if (/;/ || /\)$/ || /^{/) { # an inline function has its body there
         sub(/^ /, "", prototype)
         finish()
         open = 0

@@ -103,6 +103,15 @@ XVM_API xvm_status xvm_growth_reach(xvm_growth *growth, size_t size);
  */
 XVM_API void xvm_growth_settle(xvm_growth *growth, size_t used);
 
+/* How little must be in use for xvm_growth_settle to give something back: a caller that compares
+ * first saves the call.
+ *
+ * result     bytes; it gives back when less than that is in use. 0: never
+ * threads    one at a time
+ * since      0.3
+ */
+XVM_API size_t xvm_growth_floor(const xvm_growth *growth);
+
 /* Gives back all that is not in use.
  *
  * used       bytes from base

@@ -403,8 +403,8 @@ typedef struct xvm_usage {
  * result     reserved, committed, locked and guarded are exact; resident and huge are what the
  *            system had in memory while it was asked, page by page
  * threads    any
- * linux      mincore over the committed runs; AnonHugePages of smaps, in regions that ask for huge
- *            pages
+ * linux      PAGEMAP_SCAN (6.7) over the committed runs, which leaves out the common page of zeros;
+ *            else mincore, which counts it and knows no huge pages
  * windows    QueryWorkingSetEx over the committed runs
  * since      0.1
  */
@@ -434,14 +434,17 @@ typedef struct xvm_span {
  *
  * address    any, also one that nobody has
  * out        the run of equal pages around it; cleared on failure
- * result     for a page of a region, what the region knows; for others, what the system says. It
- *            may have changed by the time it is read
+ * result     for a page of a region, what the region knows; for others, what the system says, up to
+ *            the next region. It may have changed by the time it is read. Of more than 262144
+ *            regions (16384 on 32 bit) the later ones are the system's, without a name
  * errors     XVM_E_INVALID: out NULL, or an address beyond those of a process. XVM_E_SYSTEM: the
  *            system does not tell
  * threads    any
- * linux      PROCMAP_QUERY (6.11) or /proc/self/maps, without a heap. Pages without access that are
- *            no region's are reserved
- * windows    VirtualQuery, QueryWorkingSetEx
+ * linux      PROCMAP_QUERY (6.11) or /proc/self/maps, and PAGEMAP_SCAN (6.7) or mincore for what is
+ *            resident, without a heap; a region's state needs no system call. Pages without access
+ *            that are no region's are reserved. Two descriptors are kept open, from the first call
+ *            that needs them on
+ * windows    VirtualQuery, QueryWorkingSetEx. Committed pages with PAGE_GUARD are guards
  * since      0.2
  */
 XVM_API xvm_status xvm_query(const void *address, xvm_span *out);

@@ -13,11 +13,15 @@
 
 /* The version has this one home; CMake reads it from here. */
 #define XVM_VERSION_MAJOR 0
-#define XVM_VERSION_MINOR 2
+#define XVM_VERSION_MINOR 3
 #define XVM_VERSION_PATCH 0
 
+#include "xvm/arena.h"
+#include "xvm/array.h"
 #include "xvm/budget.h"
 #include "xvm/growth.h"
+#include "xvm/offset.h"
+#include "xvm/pool.h"
 #include "xvm/region.h"
 #include "xvm/status.h"
 #include "xvm/system.h"

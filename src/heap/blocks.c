@@ -76,11 +76,11 @@ static lane *enter_shared_lane(xvm_heap *heap)
  * number or there is no memory for a lane. */
 static lane *enter_lane(xvm_heap *heap, bool *shared)
 {
-    unsigned thread = thread_number();
+    unsigned thread = known_thread();
     lane *mine = NULL;
 
     if (thread == 0 && heap->lane_mask != 0)
-        thread = xvm_os_thread_enroll();
+        thread = thread_number();
     if (thread != 0 || heap->lane_mask == 0)
         mine = need_lane(heap, &heap->lanes[thread & heap->lane_mask]);
     *shared = mine == NULL;
@@ -96,7 +96,7 @@ static void leave_lane(xvm_heap *heap, bool shared)
 /* The lane for a quick one; NULL: go slowly. */
 static inline lane *quick_lane(const xvm_heap *heap)
 {
-    return heap->lanes[thread_number() & heap->lane_mask];
+    return heap->lanes[known_thread() & heap->lane_mask];
 }
 
 /* --- magazines -------------------------------------------------------------------------------- */

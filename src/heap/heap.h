@@ -38,7 +38,6 @@
 #include "failure.h"
 #include "lock.h"
 #include "pages.h"
-#include "thread_number.h"
 #include "xvm/heap.h"
 
 enum {
@@ -160,8 +159,9 @@ struct xvm_heap {
     size_t largest_small; /* LARGEST_SMALL; 0 in a guarded heap, whose sizes are 1 and more */
     size_t quick_size;    /* of the area: bytes in which a free need not ask for more; 0: always */
     unsigned flags;
-    unsigned lane_mask;            /* 0: all threads use the first lane */
-    struct lane *lanes[LANES + 1]; /* by thread_number(); threads without one: the first, NULL */
+    unsigned lane_mask; /* 0: all threads use the first lane */
+    struct lane
+        *lanes[LANES + 1]; /* by the number of the thread; threads without one: the first, NULL */
 
     xvm_region own, *region;
     unsigned lock;

@@ -140,11 +140,12 @@ static void after_fork(void)
 
 static void enlist(xvm_heap *heap)
 {
-    static int asked;
+    static bool asked;
 
     spin_lock(&heaps_lock);
     if (!asked)
-        asked = xvm_os_thread_at_fork(before_fork, after_fork);
+        xvm_os_watch_forks(before_fork, after_fork, after_fork);
+    asked = true;
     heap->next = heaps;
     if (heaps != NULL)
         heaps->prev = heap;

@@ -62,5 +62,5 @@ void xvm_os_heap_misuse(const xvm_heap *heap, xvm_misuse misuse, const char *cal
         return;
     }
     put_byte(&t, '\n');
-    xvm_os_thread_stop(message, strlen(message));
+    xvm_os_stop(message, strlen(message));
 }

@@ -140,6 +140,9 @@ static inline xvm_os_answer answered(xvm_os_operation why, int code)
     return xvm_os_classify(why, code);
 }
 
+/* How many bytes of whole pages are in memory, by mincore; 0 where it does not say. */
+size_t xvm_os_ask_mincore(const void *address, size_t size);
+
 /* How many mappings this process has, counted no further than limit, and how many it may have.
  * SIZE_MAX: the system does not tell. */
 size_t xvm_os_count_mappings(size_t limit);

@@ -18,6 +18,9 @@ typedef struct xvm_os_file {
     ino_t inode;
 } xvm_os_file;
 
+/* The file is open; false when it cannot be opened. */
+bool xvm_os_file_need(xvm_os_file *file, const char *path);
+
 /* Lines are passed through a buffer; one that does not fit is left out. */
 enum { XVM_OS_LINE = 8192 };
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "kept.h"
+#include "read.h"
 
 /* --- files ------------------------------------------------------------------------------------ */
 
@@ -31,9 +32,7 @@ static bool open_file(xvm_os_file *file, const char *path)
     int number;
 
     file->open = false;
-    do
-        number = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    while (number < 0 && errno == EINTR);
+    number = xvm_os_open_file(path);
     if (number < 0)
         return false;
     if (fstat(number, &now) != 0) {
@@ -42,6 +41,11 @@ static bool open_file(xvm_os_file *file, const char *path)
     }
     *file = (xvm_os_file){number, true, now.st_dev, now.st_ino};
     return true;
+}
+
+bool xvm_os_file_need(xvm_os_file *file, const char *path)
+{
+    return is_ours(file) || open_file(file, path);
 }
 
 void xvm_os_file_close(xvm_os_file *file)
@@ -72,7 +76,7 @@ static void fill(xvm_os_lines *l)
 
 bool xvm_os_lines_start(xvm_os_lines *l, xvm_os_file *file, const char *path)
 {
-    if (!is_ours(file) && !open_file(file, path))
+    if (!xvm_os_file_need(file, path))
         return false;
     l->file = file->number;
     l->offset = 0;

@@ -49,9 +49,20 @@ xvm_os_answer xvm_os_walk_mappings(int (*visit)(const xvm_os_mapping *mapping, v
     return (xvm_os_answer){XVM_E_SYSTEM, 0};
 }
 
+size_t xvm_os_resident(const void *address, size_t size)
+{
+    return xvm_os_ask_mincore(address, size);
+}
+
 size_t xvm_os_huge(const void *address, size_t size)
 {
     (void)address;
     (void)size;
     return 0;
+}
+
+size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead)
+{
+    (void)ahead;
+    return xvm_os_resident(address, size);
 }

@@ -26,7 +26,7 @@ enum { PREFAULT_STEP = 256 << 10, LARGE_DECOMMIT = 2 << 20, HOLE_TRIES = 64 };
 
 /* mincore answers a byte for each page, emulators one for each page of the machine below, of 4 KiB
  * or more. */
-enum { RESIDENT_BYTES = 512, RESIDENT_STEP = RESIDENT_BYTES << 12 };
+enum { RESIDENT_BYTES = 8 << 10, RESIDENT_STEP = RESIDENT_BYTES << 12, PAGE_BYTES = 512 };
 
 #ifndef MAP_FIXED_NOREPLACE /* then the address is a hint, and the result is compared anyway */
 #define MAP_FIXED_NOREPLACE 0
@@ -330,11 +330,10 @@ static int populate(unsigned char *address, size_t size)
     return code;
 }
 
-/* How many pages of at most RESIDENT_STEP bytes are in memory; 0 when the system does not say. */
-static size_t count_resident(const void *address, size_t size)
+/* How many pages are in memory; 0 when the system does not say. */
+static size_t count_resident(const void *address, size_t size, unsigned char *vector)
 {
     size_t pages = size / xvm_os_get_facts().page_size, resident = 0;
-    unsigned char vector[RESIDENT_BYTES];
 
     if (xvm_os_mincore(address, size, vector) != 0)
         return 0;
@@ -348,10 +347,12 @@ static size_t count_resident(const void *address, size_t size)
 xvm_os_answer xvm_os_prefault(void *address, size_t size)
 {
     size_t page = xvm_os_get_facts().page_size;
+    unsigned char vector[PAGE_BYTES];
     int saved = errno;
     int code = populate(address, size);
 
-    if (code == EINVAL || code == ENOSYS || (code == 0 && count_resident(address, page) == 0)) {
+    if (code == EINVAL || code == ENOSYS ||
+        (code == 0 && count_resident(address, page, vector) == 0)) {
         touch(address, size);
         code = 0;
     }
@@ -360,14 +361,15 @@ xvm_os_answer xvm_os_prefault(void *address, size_t size)
     return answered(XVM_OS_PREFAULT, code);
 }
 
-size_t xvm_os_resident(const void *address, size_t size)
+size_t xvm_os_ask_mincore(const void *address, size_t size)
 {
     size_t page = xvm_os_get_facts().page_size, resident = 0;
+    unsigned char vector[RESIDENT_BYTES];
     int saved = errno;
 
     for (size_t at = 0, step; at < size; at += step) {
         step = size - at < RESIDENT_STEP ? size - at : RESIDENT_STEP;
-        resident += page * count_resident((const unsigned char *)address + at, step);
+        resident += page * count_resident((const unsigned char *)address + at, step, vector);
     }
     errno = saved;
     return resident;

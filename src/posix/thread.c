@@ -3,13 +3,15 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lock.h"
-#include "thread_number.h"
+#include "thread_id.h"
 
 enum { SPINS = 64, YIELDS = 128 }; /* rounds; then sleep */
 
@@ -19,6 +21,111 @@ static _Thread_local xvm_os_failure last __attribute__((tls_model("initial-exec"
 xvm_os_failure *xvm_os_thread_failure(void)
 {
     return &last;
+}
+
+static _Thread_local struct {
+    size_t bytes[XVM_OS_THREAD_ROOM / sizeof(size_t)];
+    void (*drop)(void *); /* NULL: the end of the thread is not waited for */
+} room;
+
+/* Called at the end of a thread, before its variables go. A destructor of another key may use the room after
+ * this one, which is then called once more. */
+static void drop_room(void *unused)
+{
+    void (*drop)(void *) = room.drop;
+
+    (void)unused;
+    room.drop = NULL;
+    drop(room.bytes);
+    memset(room.bytes, 0, sizeof room.bytes);
+}
+
+/* The key whose destructor it is. Two threads may come first at once: one key wins, the other goes back. */
+static bool get_key(pthread_key_t *key)
+{
+    static size_t known; /* key + 1 */
+    size_t none = 0, now = __atomic_load_n(&known, __ATOMIC_ACQUIRE);
+
+    if (now == 0 && pthread_key_create(key, drop_room) != 0)
+        return false;
+    if (now == 0 && __atomic_compare_exchange_n(&known, &none, (size_t)*key + 1, 0,
+                                                __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return true;
+    if (now == 0)
+        (void)pthread_key_delete(*key);
+    *key = (pthread_key_t)((now == 0 ? none : now) - 1);
+    return true;
+}
+
+void *xvm_os_thread_room(void (*drop)(void *))
+{
+    pthread_key_t key;
+
+    if (room.drop != NULL)
+        return room.bytes;
+    if (!get_key(&key) || pthread_setspecific(key, &room) != 0)
+        return NULL;
+    room.drop = drop;
+    return room.bytes;
+}
+
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+enum { NUMBERS = 256, WORD = 64 };
+
+static uint64_t taken[NUMBERS / WORD]; /* bits; the first is of number 1 */
+static pthread_key_t at_end;           /* its value is the number */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool has_key;
+
+_Thread_local unsigned xvm_os_this_thread __attribute__((tls_model("initial-exec")));
+
+static void give_number(void *value)
+{
+    unsigned bit = (unsigned)(uintptr_t)value - 1;
+
+    xvm_os_this_thread = 0;
+    (void)__atomic_fetch_and(&taken[bit / WORD], ~((uint64_t)1 << bit % WORD), __ATOMIC_RELEASE);
+}
+
+static void make_key(void)
+{
+    has_key = pthread_key_create(&at_end, give_number) == 0;
+}
+
+/* The lowest bit of a word that is free, taken; WORD: none is. */
+static unsigned take_bit(uint64_t *word)
+{
+    uint64_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+    while (now != UINT64_MAX) {
+        unsigned bit = (unsigned)__builtin_ctzll(~now);
+
+        if (__atomic_compare_exchange_n(word, &now, now | (uint64_t)1 << bit, false,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return bit;
+    }
+    return WORD;
+}
+
+/* Given back when the thread ends: without that being watched for there is none. */
+unsigned xvm_os_thread_number(void)
+{
+    unsigned bit = WORD, from = 0;
+    uintptr_t number;
+
+    if (xvm_os_this_thread != 0)
+        return xvm_os_this_thread;
+    (void)pthread_once(&once, make_key);
+    while (has_key && from < NUMBERS && (bit = take_bit(&taken[from / WORD])) == WORD)
+        from += WORD;
+    if (!has_key || bit == WORD)
+        return 0;
+    number = from + bit + 1;
+    xvm_os_this_thread = (unsigned)number;
+    if (pthread_setspecific(at_end, (void *)number) != 0)
+        give_number((void *)number);
+    return xvm_os_this_thread;
 }
 
 void xvm_os_pause(unsigned round)
@@ -41,71 +148,27 @@ void xvm_os_sleep(unsigned milliseconds)
         continue;
 }
 
-/* --- numbers of threads ----------------------------------------------------------------------- */
-
-enum { INDICES = 256, WORD = 64 };
-
-static uint64_t taken[INDICES / WORD]; /* bits */
-static pthread_key_t at_end;           /* its value is the number + 1 */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int has_key;
-_Thread_local unsigned xvm_os_thread_mine __attribute__((tls_model("initial-exec")));
-
-static void give_index(void *value)
+int xvm_os_get_error(void)
 {
-    unsigned index = (unsigned)(uintptr_t)value - 1;
-
-    (void)__atomic_fetch_and(&taken[index / WORD], ~((uint64_t)1 << index % WORD),
-                             __ATOMIC_RELEASE);
-    xvm_os_thread_mine = 0;
+    return errno;
 }
 
-static void make_key(void)
+void xvm_os_set_error(int error)
 {
-    has_key = pthread_key_create(&at_end, give_index) == 0;
+    errno = error;
 }
 
-/* The lowest number that is free in one word; WORD: none is. */
-static unsigned take_bit(uint64_t *word)
+/* Refused only without memory: then a child of a fork in the middle of another thread's reserve may
+ * wait for ever. */
+void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
 {
-    uint64_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
+    int saved = errno;
 
-    while (now != UINT64_MAX) {
-        unsigned bit = (unsigned)__builtin_ctzll(~now);
-
-        if (__atomic_compare_exchange_n(word, &now, now | (uint64_t)1 << bit, 0, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return bit;
-    }
-    return WORD;
+    (void)pthread_atfork(before, in_parent, in_child);
+    errno = saved;
 }
 
-unsigned xvm_os_thread_enroll(void)
-{
-    unsigned index = 0, bit = WORD;
-
-    (void)pthread_once(&once, make_key);
-    if (!has_key)
-        return 0;
-    for (; index < INDICES && (bit = take_bit(&taken[index / WORD])) == WORD;)
-        index += WORD;
-    if (bit == WORD)
-        return 0;
-    index += bit;
-    if (pthread_setspecific(at_end, (void *)(uintptr_t)(index + 1)) != 0) {
-        give_index((void *)(uintptr_t)(index + 1));
-        return 0;
-    }
-    xvm_os_thread_mine = index + 1;
-    return index + 1;
-}
-
-int xvm_os_thread_at_fork(void (*before)(void), void (*after)(void))
-{
-    return pthread_atfork(before, after, after) == 0;
-}
-
-void xvm_os_thread_stop(const char *message, size_t size)
+void xvm_os_stop(const char *message, size_t size)
 {
     while (size != 0) {
         ssize_t written = write(STDERR_FILENO, message, size);

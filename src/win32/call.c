@@ -209,3 +209,14 @@ int xvm_os_query_working_set(const void *address, size_t size, size_t page, size
         *resident += samples[i].flags & 1;
     return told(XVM_OS_QUERY, "QueryWorkingSetEx", address, size, code, before, injected);
 }
+
+int xvm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *found)
+{
+    DWORD before = GetLastError();
+    DWORD code = refused(XVM_OS_QUERY, "VirtualQuery", 0, ERROR_NOT_ENOUGH_MEMORY);
+    int injected = code != 0;
+
+    if (!injected && VirtualQuery(address, found, sizeof *found) == 0)
+        code = failure();
+    return told(XVM_OS_QUERY, "VirtualQuery", address, 0, code, before, injected);
+}

@@ -25,6 +25,9 @@ int xvm_os_virtual_unlock(xvm_os_operation why, void *address, size_t size);
 enum { XVM_OS_SAMPLES = 64 };
 int xvm_os_query_working_set(const void *address, size_t size, size_t page, size_t *resident);
 
+/* The run of equal pages around an address; ERROR_INVALID_PARAMETER beyond the last one. */
+int xvm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *found);
+
 /* PrefetchVirtualMemory; ERROR_CALL_NOT_IMPLEMENTED where the system has none. */
 int xvm_os_prefetch(void *address, size_t size);
 

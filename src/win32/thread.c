@@ -7,7 +7,6 @@
 
 #include "call.h"
 #include "lock.h"
-#include "thread_number.h"
 
 enum { SPINS = 64, YIELDS = 128 }; /* rounds; then sleep */
 
@@ -16,19 +15,18 @@ static void WINAPI drop_record(void *record)
     HeapFree(GetProcessHeap(), 0, record);
 }
 
-/* The slot for the records. Two threads may come first at once: one slot wins, the other goes
- * back. */
-static DWORD slot(void)
+/* A slot with such a callback; known is slot + 1. Two threads may come first at once: one slot wins,
+ * the other goes back. */
+static DWORD slot(DWORD *known, PFLS_CALLBACK_FUNCTION drop)
 {
-    static DWORD known; /* slot + 1 */
-    DWORD mine, none = 0, now = __atomic_load_n(&known, __ATOMIC_ACQUIRE);
+    DWORD mine, none = 0, now = __atomic_load_n(known, __ATOMIC_ACQUIRE);
 
     if (now != 0)
         return now - 1;
-    mine = FlsAlloc(drop_record);
+    mine = FlsAlloc(drop);
     if (mine == FLS_OUT_OF_INDEXES)
         return FLS_OUT_OF_INDEXES;
-    if (__atomic_compare_exchange_n(&known, &none, mine + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (__atomic_compare_exchange_n(known, &none, mine + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return mine;
     FlsFree(mine);
     return none - 1;
@@ -50,13 +48,133 @@ static xvm_os_failure *make_record(DWORD at)
 
 xvm_os_failure *xvm_os_thread_failure(void)
 {
-    DWORD before = GetLastError(), at = slot();
+    static DWORD known;
+    DWORD before = GetLastError(), at = slot(&known, drop_record);
     xvm_os_failure *record = at != FLS_OUT_OF_INDEXES ? FlsGetValue(at) : NULL;
 
     if (record == NULL)
         record = make_record(at);
     SetLastError(before); /* the calls above change it even when they succeed */
     return record;
+}
+
+/* The room, and before it what is called at its end. */
+typedef struct room {
+    void (*drop)(void *);
+    size_t bytes[XVM_OS_THREAD_ROOM / sizeof(size_t)];
+} room;
+
+static void WINAPI drop_room(void *data)
+{
+    room *r = data;
+
+    r->drop(r->bytes);
+    HeapFree(GetProcessHeap(), 0, r);
+}
+
+static room *make_room(DWORD at, void (*drop)(void *))
+{
+    room *r = HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, sizeof *r);
+
+    if (r == NULL)
+        return NULL;
+    r->drop = drop;
+    if (FlsSetValue(at, r))
+        return r;
+    HeapFree(GetProcessHeap(), 0, r);
+    return NULL;
+}
+
+void *xvm_os_thread_room(void (*drop)(void *))
+{
+    static DWORD known;
+    DWORD before = GetLastError(), at = slot(&known, drop_room);
+    room *r = at != FLS_OUT_OF_INDEXES ? FlsGetValue(at) : NULL;
+
+    if (r == NULL && at != FLS_OUT_OF_INDEXES)
+        r = make_room(at, drop);
+    SetLastError(before);
+    return r != NULL ? r->bytes : NULL;
+}
+
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+enum { NUMBERS = 256, WORD = 64 };
+enum { SLOTS = sizeof(void *) == 8 ? 0x1480 : 0xe10, SLOTS_IN_BLOCK = 64 }; /* of a thread block */
+
+static uint64_t taken[NUMBERS / WORD]; /* bits; the first is of number 1 */
+static DWORD tls = TLS_OUT_OF_INDEXES, fls = FLS_OUT_OF_INDEXES; /* their values: the number */
+static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
+
+unsigned long xvm_os_thread_slot;
+
+static void WINAPI give_number(void *value)
+{
+    unsigned bit = (unsigned)(uintptr_t)value - 1;
+
+    if (value != NULL)
+        (void)__atomic_fetch_and(&taken[bit / WORD], ~((uint64_t)1 << bit % WORD),
+                                 __ATOMIC_RELEASE);
+}
+
+/* Fiber-local slots are told when a thread ends, thread-local ones are quick to read. */
+static BOOL CALLBACK make_slots(PINIT_ONCE which, void *parameter, void **context)
+{
+    (void)which;
+    (void)parameter;
+    (void)context;
+    tls = TlsAlloc();
+    fls = FlsAlloc(give_number);
+    if (tls < SLOTS_IN_BLOCK && fls != FLS_OUT_OF_INDEXES)
+        __atomic_store_n(&xvm_os_thread_slot, SLOTS + tls * sizeof(void *), __ATOMIC_RELEASE);
+    return TRUE;
+}
+
+/* The lowest bit of a word that is free, taken; WORD: none is. */
+static unsigned take_bit(uint64_t *word)
+{
+    uint64_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+    while (now != UINT64_MAX) {
+        unsigned bit = (unsigned)__builtin_ctzll(~now);
+
+        if (__atomic_compare_exchange_n(word, &now, now | (uint64_t)1 << bit, 0, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return bit;
+    }
+    return WORD;
+}
+
+static unsigned take_number(void)
+{
+    unsigned bit = WORD, from = 0;
+
+    InitOnceExecuteOnce(&once, make_slots, NULL, NULL);
+    while (xvm_os_thread_slot != 0 && from < NUMBERS &&
+           (bit = take_bit(&taken[from / WORD])) == WORD)
+        from += WORD;
+    if (bit == WORD)
+        return 0;
+    FlsSetValue(fls, (void *)(uintptr_t)(from + bit + 1));
+    TlsSetValue(tls, (void *)(uintptr_t)(from + bit + 1));
+    return from + bit + 1;
+}
+
+unsigned xvm_os_thread_number(void)
+{
+    DWORD before = GetLastError();
+    unsigned number = xvm_os_known_thread();
+
+    if (number == 0)
+        number = take_number();
+    SetLastError(before);
+    return number;
+}
+
+/* FlushProcessWriteBuffers would be it, but Wine's does nothing in some versions. */
+int xvm_os_fence_all_threads(void)
+{
+    return 0;
 }
 
 void xvm_os_pause(unsigned round)
@@ -74,80 +192,24 @@ void xvm_os_sleep(unsigned milliseconds)
     Sleep(milliseconds);
 }
 
-/* --- numbers of threads ----------------------------------------------------------------------- */
-
-enum { INDICES = 256, WORD = 64 };
-enum { SLOTS = sizeof(void *) == 8 ? 0x1480 : 0xe10, SLOTS_IN_BLOCK = 64 }; /* of a thread block */
-
-static uint64_t taken[INDICES / WORD];                           /* bits */
-static DWORD tls = TLS_OUT_OF_INDEXES, fls = FLS_OUT_OF_INDEXES; /* values: the number + 1 */
-unsigned long xvm_os_thread_slot;
-static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
-
-static void WINAPI give_index(void *value)
+int xvm_os_get_error(void)
 {
-    unsigned index = (unsigned)(uintptr_t)value - 1;
-
-    if (value != NULL)
-        (void)__atomic_fetch_and(&taken[index / WORD], ~((uint64_t)1 << index % WORD),
-                                 __ATOMIC_RELEASE);
+    return (int)GetLastError();
 }
 
-/* Fiber-local slots are told when a thread ends, thread-local ones are quick to read. */
-static BOOL CALLBACK make_slots(PINIT_ONCE which, void *parameter, void **context)
+void xvm_os_set_error(int error)
 {
-    (void)which;
-    (void)parameter;
-    (void)context;
-    tls = TlsAlloc();
-    fls = FlsAlloc(give_index);
-    if (tls < SLOTS_IN_BLOCK && fls != FLS_OUT_OF_INDEXES)
-        __atomic_store_n(&xvm_os_thread_slot, SLOTS + tls * sizeof(void *), __ATOMIC_RELEASE);
-    return TRUE;
+    SetLastError((DWORD)error);
 }
 
-/* The lowest number that is free in one word; WORD: none is. */
-static unsigned take_bit(uint64_t *word)
-{
-    uint64_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
-
-    while (now != UINT64_MAX) {
-        unsigned bit = (unsigned)__builtin_ctzll(~now);
-
-        if (__atomic_compare_exchange_n(word, &now, now | (uint64_t)1 << bit, 0, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return bit;
-    }
-    return WORD;
-}
-
-unsigned xvm_os_thread_enroll(void)
-{
-    DWORD before = GetLastError();
-    unsigned index = 0, bit = WORD;
-
-    InitOnceExecuteOnce(&once, make_slots, NULL, NULL);
-    if (xvm_os_thread_slot == 0)
-        return 0;
-    for (; index < INDICES && (bit = take_bit(&taken[index / WORD])) == WORD;)
-        index += WORD;
-    if (bit == WORD)
-        return 0;
-    index += bit;
-    FlsSetValue(fls, (void *)(uintptr_t)(index + 1));
-    TlsSetValue(tls, (void *)(uintptr_t)(index + 1));
-    SetLastError(before);
-    return index + 1;
-}
-
-int xvm_os_thread_at_fork(void (*before)(void), void (*after)(void))
+void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
 {
     (void)before;
-    (void)after;
-    return 1;
+    (void)in_parent;
+    (void)in_child;
 }
 
-void xvm_os_thread_stop(const char *message, size_t size)
+void xvm_os_stop(const char *message, size_t size)
 {
     DWORD written;
 

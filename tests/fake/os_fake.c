@@ -486,6 +486,12 @@ void xvm_os_flush_code(void *address, size_t size)
     (void)pages_of(address, size, &count, &s);
 }
 
+size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead)
+{
+    (void)ahead;
+    return xvm_os_resident(address, size);
+}
+
 size_t xvm_os_huge(const void *address, size_t size)
 {
     (void)address;
@@ -598,9 +604,55 @@ xvm_os_failure *xvm_os_thread_failure(void)
     return &failure;
 }
 
+static size_t room[XVM_OS_THREAD_ROOM / sizeof(size_t)];
+static void (*drop_room)(void *);
+
+void *xvm_os_thread_room(void (*drop)(void *))
+{
+    drop_room = drop;
+    return room;
+}
+
+void fake_end_thread(void)
+{
+    if (drop_room != NULL)
+        drop_room(room);
+    memset(room, 0, sizeof room);
+    drop_room = NULL;
+}
+
+unsigned xvm_os_thread_number(void)
+{
+    return 1;
+}
+
+int xvm_os_fence_all_threads(void)
+{
+    return 0;
+}
+
 void xvm_os_pause(unsigned round)
 {
     (void)round;
+}
+
+static int last_error;
+
+int xvm_os_get_error(void)
+{
+    return last_error;
+}
+
+void xvm_os_set_error(int error)
+{
+    last_error = error;
+}
+
+void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
+{
+    (void)before;
+    (void)in_parent;
+    (void)in_child;
 }
 
 void xvm_os_sleep(unsigned milliseconds)
@@ -632,19 +684,7 @@ void xvm_os_tell_dead(const void *address, size_t size)
     (void)size;
 }
 
-unsigned xvm_os_thread_enroll(void)
-{
-    return 1;
-}
-
-int xvm_os_thread_at_fork(void (*before)(void), void (*after)(void))
-{
-    (void)before;
-    (void)after;
-    return 1;
-}
-
-void xvm_os_thread_stop(const char *message, size_t size)
+void xvm_os_stop(const char *message, size_t size)
 {
     fwrite(message, 1, size, stderr);
     abort();

@@ -28,6 +28,9 @@ typedef struct fake_page {
  * know. */
 fake_page fake_page_at(const void *address);
 
+/* The one thread of the fake ends, and another begins. */
+void fake_end_thread(void);
+
 /* Reservations, committed and locked bytes of the fake process. */
 void fake_totals(size_t *reservations, size_t *reserved, size_t *committed, size_t *locked);
 

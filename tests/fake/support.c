@@ -21,8 +21,11 @@ bool faults_on_write(volatile void *address)
 /* The fake has one thread: one after the other. */
 void run_threads(int count, void (*work)(void *context, int index), void *context)
 {
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        fake_end_thread();
         work(context, i);
+    }
+    fake_end_thread();
 }
 
 static int last_error;

@@ -343,7 +343,7 @@ static const cause causes[] = {
      reserve_more_than_there_is,
      XVM_E_ADDRESS_SPACE,
      {"reserve of ", " bits) is ", "ask for less"},
-     false},
+     true},
     {"no hole",
      reserve_more_than_a_hole,
      XVM_E_ADDRESS_SPACE,

@@ -100,8 +100,8 @@ TEST(a_million_random_commits_in_64_gib_add_64_mappings)
                 XVM_OK);
     for (size_t i = 0; i < STEPS; i++) {
         /* a page anew, or one that was looked at before */
-        size_t at =
-            i % 3 == 2 ? touched[test_random(&seed) % count] : test_random(&seed) % (size / page);
+        size_t at = i % 3 == 2 ? touched[(size_t)test_random(&seed) % count]
+                               : (size_t)(test_random(&seed) % (size / page));
         volatile unsigned char *bytes = (unsigned char *)r.base + at * page;
 
         touched[count++ % SLOTS] = at;

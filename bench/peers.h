@@ -1,0 +1,25 @@
+/* peers.h - other allocators beside each other in one program, none of which replaces malloc; threads. */
+#ifndef XVM_BENCH_PEERS_H
+#define XVM_BENCH_PEERS_H
+
+#include <stddef.h>
+
+typedef struct peer {
+    const char *name;
+    void *(*get)(size_t size);
+    void (*put)(void *block);
+} peer;
+
+enum { MOST_PEERS = 8 };
+
+/* Fills peers with the system's allocator and those that were found when this was built; their number.
+ * Says which are missing. arguments: of main. */
+size_t find_peers(peer *peers, char **arguments);
+
+/* Runs work(context, i) for i in [0, count) at the same time and waits for all. */
+void run_together(int count, void (*work)(void *context, int index), void *context);
+
+/* Lets another thread run. */
+void give_way(void);
+
+#endif
