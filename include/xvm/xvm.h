@@ -20,6 +20,7 @@
 #include "xvm/array.h"
 #include "xvm/budget.h"
 #include "xvm/growth.h"
+#include "xvm/heap.h"
 #include "xvm/offset.h"
 #include "xvm/pool.h"
 #include "xvm/region.h"

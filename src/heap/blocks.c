@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "heap.h"
+#include "tell.h"
 
 enum {
     PURGE_AFTER = 16, /* frees of runs in a row, without a take */
@@ -81,7 +82,7 @@ static lane *enter_lane(xvm_heap *heap, bool *shared)
 
     if (thread == 0 && heap->lane_mask != 0)
         thread = thread_number();
-    if (thread != 0 || heap->lane_mask == 0)
+    if ((thread != 0 || heap->lane_mask == 0) && !heap->told)
         mine = need_lane(heap, &heap->lanes[thread & heap->lane_mask]);
     *shared = mine == NULL;
     return mine != NULL ? mine : enter_shared_lane(heap);
@@ -176,22 +177,107 @@ static void *refuse_for(xvm_heap *heap, size_t size)
     return NULL;
 }
 
+/* --- taking runs ------------------------------------------------------------------------------ */
+
+static void count_large(xvm_heap *heap, uint32_t pages)
+{
+    size_t used = (size_t)heap->frontier - heap->free_pages;
+
+    heap->large_allocs++;
+    heap->large_pages += pages;
+    heap->frees_in_row = 0;
+    heap->peak_pages = used > heap->peak_pages ? used : heap->peak_pages;
+}
+
+static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
+{
+    uint32_t pages = pages_for(heap, size), start;
+    size_t align = alignment >> PAGE_SHIFT;
+    bool taken;
+
+    if (pages == 0 || align > heap->end)
+        return NULL;
+    heap_lock(heap, &heap->lock);
+    taken =
+        xvm_os_heap_take_run(heap, pages, align > 1 ? (uint32_t)align : 1, RUN_LIVE, &start, zero);
+    if (taken)
+        count_large(heap, pages);
+    heap_unlock(heap, &heap->lock);
+    return taken ? page_address(heap, start) : NULL;
+}
+
 /* --- small blocks ----------------------------------------------------------------------------- */
 
-static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, unsigned c)
+/* A block by way of a lane that may have to be made or filled. */
+static void *take_from_lane(xvm_heap *heap, unsigned c)
 {
     bool shared;
-    lane *l;
-    magazine *m;
+    lane *l = enter_lane(heap, &shared);
+    magazine *m = &l->heads[c];
     void *block = NULL;
 
-    if ((heap->flags & XVM_HEAP_GUARDED) != 0) /* of size 0: no other comes here */
-        return xvm_os_heap_take_guarded(heap, 0, GRAIN);
-    l = enter_lane(heap, &shared);
-    m = &l->heads[c];
     if (filled(m) != 0 || refill(heap, l, c))
         block = pop(heap, m, *m->top);
     leave_lane(heap, shared);
+    return block;
+}
+
+/* The class from which on every block of a slab is aligned; CLASSES: none is. */
+static unsigned aligned_class(size_t size, size_t alignment)
+{
+    unsigned c = class_of(round_up(size != 0 ? size : 1, alignment));
+
+    while (c < CLASSES && (size_of_class(c) & (alignment - 1)) != 0)
+        c++;
+    return c;
+}
+
+/* The class for an aligned block; CLASSES: it is to be a run. */
+static unsigned class_for(size_t size, size_t alignment)
+{
+    bool fits =
+        size <= LARGEST_SMALL && alignment <= PAGE && round_up(size, alignment) <= LARGEST_SMALL;
+
+    return fits ? aligned_class(size, alignment) : CLASSES;
+}
+
+/* While a tool listens: a byte more than was asked for, so that one lies behind every block. */
+static void *take_told(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
+{
+    size_t room = size + 1 != 0 ? size + 1 : size;
+    unsigned c = class_for(room, alignment);
+    unsigned char *block =
+        c < CLASSES ? take_from_lane(heap, c) : take_large(heap, room, alignment, zero);
+
+    if (block == NULL)
+        return NULL;
+    if (*zero)
+        xvm_os_tell_live(block, size);
+    else
+        xvm_os_tell_fresh(block, size);
+    xvm_os_tell_dead(block + size, (c < CLASSES ? size_of_class(c) : round_up(room, PAGE)) - size);
+    return block;
+}
+
+/* Of a heap with guards, or with a tool that listens. */
+static void *take_special(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
+{
+    size_t align = alignment > GRAIN ? alignment : GRAIN;
+    void *block = heap->told ? take_told(heap, size, align, zero)
+                             : xvm_os_heap_take_guarded(heap, size, align);
+
+    return block != NULL ? block : refuse_for(heap, size);
+}
+
+/* Heaps whose every block is special have largest_small 0: of theirs only size 0 comes here. */
+static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, unsigned c)
+{
+    bool zero;
+    void *block;
+
+    if (heap->largest_small == 0)
+        return take_special(heap, 0, GRAIN, &zero);
+    block = take_from_lane(heap, c);
     return block != NULL ? block : refuse_for(heap, size_of_class(c));
 }
 
@@ -247,33 +333,6 @@ static inline void give_small(xvm_heap *heap, unsigned c, entry e)
 }
 
 /* --- large blocks ----------------------------------------------------------------------------- */
-
-static void count_large(xvm_heap *heap, uint32_t pages)
-{
-    size_t used = (size_t)heap->frontier - heap->free_pages;
-
-    heap->large_allocs++;
-    heap->large_pages += pages;
-    heap->frees_in_row = 0;
-    heap->peak_pages = used > heap->peak_pages ? used : heap->peak_pages;
-}
-
-static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
-{
-    uint32_t pages = pages_for(heap, size), start;
-    size_t align = alignment >> PAGE_SHIFT;
-    bool taken;
-
-    if (pages == 0 || align > heap->end)
-        return NULL;
-    heap_lock(heap, &heap->lock);
-    taken =
-        xvm_os_heap_take_run(heap, pages, align > 1 ? (uint32_t)align : 1, RUN_LIVE, &start, zero);
-    if (taken)
-        count_large(heap, pages);
-    heap_unlock(heap, &heap->lock);
-    return taken ? page_address(heap, start) : NULL;
-}
 
 /* Free memory beyond the threshold goes back once a program frees and takes nothing: giving it back
  * between a free and a take of the same size would cost both of them more than the memory is worth. */
@@ -390,10 +449,9 @@ static void *take_other(xvm_heap *heap, size_t size, size_t alignment, bool *zer
     void *block;
 
     *zero = false;
-    if ((heap->flags & XVM_HEAP_GUARDED) != 0)
-        block = xvm_os_heap_take_guarded(heap, size, alignment > GRAIN ? alignment : GRAIN);
-    else
-        block = take_large(heap, size, alignment, zero);
+    if (heap->largest_small == 0)
+        return take_special(heap, size, alignment, zero);
+    block = take_large(heap, size, alignment, zero);
     return block != NULL ? block : refuse_for(heap, size);
 }
 
@@ -432,16 +490,6 @@ void *xvm_heap_alloc_zeroed(xvm_heap *heap, size_t count, size_t size)
     return block == NULL || zero ? block : memset(block, 0, whole);
 }
 
-/* The class from which on every block of a slab is aligned; CLASSES: none is. */
-static unsigned aligned_class(size_t size, size_t alignment)
-{
-    unsigned c = class_of(round_up(size != 0 ? size : 1, alignment));
-
-    while (c < CLASSES && (size_of_class(c) & (alignment - 1)) != 0)
-        c++;
-    return c;
-}
-
 void *xvm_heap_alloc_aligned(xvm_heap *heap, size_t size, size_t alignment)
 {
     unsigned c = CLASSES;
@@ -451,9 +499,8 @@ void *xvm_heap_alloc_aligned(xvm_heap *heap, size_t size, size_t alignment)
         return refuse(heap, size, XVM_E_INVALID);
     if (alignment <= GRAIN)
         return xvm_heap_alloc(heap, size);
-    if (heap->largest_small != 0 && size <= LARGEST_SMALL && alignment <= PAGE &&
-        round_up(size, alignment) <= LARGEST_SMALL)
-        c = aligned_class(size, alignment);
+    if (heap->largest_small != 0)
+        c = class_for(size, alignment);
     if (c < CLASSES)
         return xvm_heap_alloc(heap, size_of_class(c));
     return take_other(heap, size, alignment, &zero);
@@ -488,7 +535,11 @@ static __attribute__((noinline)) void free_slowly(xvm_heap *heap, void *address)
         xvm_os_heap_misuse(heap, b.wrong, "free", address);
         return;
     }
+    if (heap->told)
+        xvm_os_tell_live(address, b.usable);
     erase(heap, address, &b);
+    if (heap->told)
+        xvm_os_tell_dead(address, b.usable);
     if (b.is_small)
         give_small(heap, b.small.size_class, b.small.e);
     else
@@ -523,10 +574,13 @@ size_t xvm_heap_usable_size(const xvm_heap *heap, const void *address)
     if (address == NULL)
         return 0;
     b = find_block(heap, address);
-    if (b.wrong == 0)
-        return b.usable;
-    xvm_os_heap_misuse(heap, b.wrong, "usable_size", address);
-    return 0;
+    if (b.wrong != 0) {
+        xvm_os_heap_misuse(heap, b.wrong, "usable_size", address);
+        return 0;
+    }
+    if (heap->told) /* who asks may use it */
+        xvm_os_tell_live(address, b.usable);
+    return b.usable;
 }
 
 bool xvm_heap_owns(const xvm_heap *heap, const void *address)
@@ -544,7 +598,7 @@ static bool resize(xvm_heap *heap, const found *b, size_t size)
     uint32_t pages = pages_for(heap, size), before;
     bool done;
 
-    if ((heap->flags & XVM_HEAP_GUARDED) != 0)
+    if (heap->largest_small == 0)
         return false; /* a move finds pointers that were kept */
     if (b->is_small)
         return size <= LARGEST_SMALL && class_of(size) == b->small.size_class;
@@ -576,6 +630,8 @@ void *xvm_heap_realloc(xvm_heap *heap, void *address, size_t size)
     moved = xvm_heap_alloc(heap, size);
     if (moved == NULL)
         return NULL;
+    if (heap->told)
+        xvm_os_tell_live(address, b.usable);
     memcpy(moved, address, size < b.usable ? size : b.usable);
     xvm_heap_free(heap, address);
     return moved;

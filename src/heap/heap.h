@@ -156,7 +156,7 @@ struct xvm_heap {
     unit_info *units;
     unsigned char *states;
     uint64_t reciprocals[CLASSES + 1]; /* of a class + 1; with the size: the low half */
-    size_t largest_small; /* LARGEST_SMALL; 0 in a guarded heap, whose sizes are 1 and more */
+    size_t largest_small; /* LARGEST_SMALL; 0 where every block is special: guarded, told */
     size_t quick_size;    /* of the area: bytes in which a free need not ask for more; 0: always */
     unsigned flags;
     unsigned lane_mask; /* 0: all threads use the first lane */
@@ -176,6 +176,7 @@ struct xvm_heap {
     size_t grow_step, trim_threshold, peak_pages;
     unsigned frees_in_row;
     uint32_t oldest, newest; /* guarded: runs in quarantine, first page + 1 */
+    bool told;               /* a tool listens to what is live */
     bool refused_by_cap;     /* the last refusal of pages was the cap's, not the system's */
     uint64_t large_allocs, large_frees, failures, faults_at_start;
     size_t large_pages; /* live */

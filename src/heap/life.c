@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "heap.h"
+#include "tell.h"
 #include "xvm/system.h"
 
 enum {
@@ -232,7 +233,8 @@ static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_optio
         return status;
     heap->region = region;
     heap->flags = o->flags;
-    heap->largest_small = o->flags & XVM_HEAP_GUARDED ? 0 : LARGEST_SMALL;
+    heap->told = xvm_os_tell_listens() && (o->flags & XVM_HEAP_GUARDED) == 0;
+    heap->largest_small = heap->told || (o->flags & XVM_HEAP_GUARDED) != 0 ? 0 : LARGEST_SMALL;
     heap->lane_mask = o->flags & XVM_HEAP_SINGLE_THREAD ? 0 : ~0u;
     heap->state_lines = 1; /* so that no entry is 0 */
     heap->name = region->own.name;
@@ -315,6 +317,13 @@ xvm_status xvm_heap_create_in(xvm_heap **heap, xvm_region *region, const xvm_hea
 
 /* --- ending ----------------------------------------------------------------------------------- */
 
+/* What comes to these addresses next is not ours. */
+static void forget_told(const xvm_heap *heap)
+{
+    if (heap->told)
+        xvm_os_tell_live(heap->area, (size_t)heap->touched << PAGE_SHIFT);
+}
+
 void xvm_heap_destroy(xvm_heap *heap)
 {
     xvm_region own;
@@ -322,6 +331,7 @@ void xvm_heap_destroy(xvm_heap *heap)
     if (heap == NULL)
         return;
     delist(heap);
+    forget_told(heap);
     if (heap->region != &heap->own) {
         (void)xvm_decommit(heap->region, 0, heap->region->size);
         return;
@@ -356,10 +366,12 @@ void xvm_heap_clear(xvm_heap *heap)
 {
     size_t pages = heap->frontier;
 
+    forget_told(heap);
     forget_blocks(heap);
     memset(heap->units, 0, round_up(pages, UNIT_PAGES) / UNIT_PAGES * sizeof(unit_info));
     memset(heap->pages, 0, pages * sizeof(page_info));
-    memset(heap->states, 0, (size_t)heap->state_lines << STATE_SHIFT);
+    if (heap->state_lines > 1) /* the first one is nobody's */
+        memset(heap->states, 0, (size_t)heap->state_lines << STATE_SHIFT);
     memset(heap->bins, 0, sizeof heap->bins);
     memset(heap->bin_fine, 0, sizeof heap->bin_fine);
     heap->bin_groups = 0;

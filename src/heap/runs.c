@@ -108,7 +108,7 @@ static uint32_t find_run(const xvm_heap *heap, uint32_t pages)
 static void set_touched(xvm_heap *heap, uint32_t page)
 {
     STORE(&heap->touched, page);
-    if ((heap->flags & (XVM_HEAP_ZERO_ON_FREE | XVM_HEAP_GUARDED)) == 0)
+    if ((heap->flags & XVM_HEAP_ZERO_ON_FREE) == 0 && heap->largest_small != 0)
         STORE(&heap->quick_size, (size_t)page << PAGE_SHIFT);
 }
 
