@@ -1,4 +1,4 @@
-/* realtime.h - what audio.c needs of a system that neither C nor xvm has: posix/realtime.c and
+/* realtime.h - what audio.c and realtime.c need of a system that neither C nor xvm has: posix/realtime.c and
  * win32/realtime.c. */
 #ifndef REALTIME_H
 #define REALTIME_H
