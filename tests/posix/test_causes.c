@@ -148,12 +148,15 @@ static int look_no_further(const xvm_span *span, void *context)
     return 1;
 }
 
-/* The program and its libraries lie in the middle. Where the map cannot be read nothing is known of
- * holes. */
+/* A static program may lie at an end of the addresses, so something is put in the middle. Where the map
+ * cannot be read nothing is known of holes. */
 static xvm_status reserve_more_than_a_hole(void)
 {
+    xvm_reserve_options middle = {.address =
+                                      (void *)((uintptr_t)1 << (sizeof(void *) > 4 ? 46 : 30))};
     xvm_region r;
 
+    (void)xvm_reserve(&r, 1 * MiB, &middle);
     if (xvm_walk(look_no_further, NULL) != XVM_OK)
         exit(CANNOT);
     return xvm_reserve(&r, (size_t)(127ull << 40), NULL);
