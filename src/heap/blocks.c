@@ -272,7 +272,7 @@ static void *take_special(xvm_heap *heap, size_t size, size_t alignment, bool *z
 /* Heaps whose every block is special have largest_small 0: of theirs only size 0 comes here. */
 static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, unsigned c)
 {
-    bool zero;
+    bool zero = false;
     void *block;
 
     if (heap->largest_small == 0)
@@ -457,7 +457,7 @@ static void *take_other(xvm_heap *heap, size_t size, size_t alignment, bool *zer
 
 static __attribute__((noinline)) void *take_any(xvm_heap *heap, size_t size)
 {
-    bool zero;
+    bool zero = false;
 
     return take_other(heap, size, 1, &zero);
 }
@@ -493,7 +493,7 @@ void *xvm_heap_alloc_zeroed(xvm_heap *heap, size_t count, size_t size)
 void *xvm_heap_alloc_aligned(xvm_heap *heap, size_t size, size_t alignment)
 {
     unsigned c = CLASSES;
-    bool zero;
+    bool zero = false;
 
     if (!is_power_of_two(alignment))
         return refuse(heap, size, XVM_E_INVALID);
