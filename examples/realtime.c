@@ -32,7 +32,7 @@ static unsigned next(loop *l)
 /* Small ones mostly, some of 64 KiB. */
 static size_t next_size(loop *l)
 {
-    return next(l) % 50 == 0 ? next(l) % (64 << 10) : next(l) % 500;
+    return next(l) % 50 == 0 ? next(l) % (64 << 10) + 1 : next(l) % 500 + 1;
 }
 
 static void note(loop *l, double microseconds)

@@ -99,10 +99,10 @@ void *xvm_os_thread_room(void (*drop)(void *))
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
-enum { NUMBERS = 256, WORD = 64 };
+enum { NUMBERS = 256, WORD_BITS = 64 };
 enum { SLOTS = sizeof(void *) == 8 ? 0x1480 : 0xe10, SLOTS_IN_BLOCK = 64 }; /* of a thread block */
 
-static uint64_t taken[NUMBERS / WORD]; /* bits; the first is of number 1 */
+static uint64_t taken[NUMBERS / WORD_BITS]; /* bits; the first is of number 1 */
 static DWORD tls = TLS_OUT_OF_INDEXES, fls = FLS_OUT_OF_INDEXES; /* their values: the number */
 static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
 
@@ -113,7 +113,7 @@ static void WINAPI give_number(void *value)
     unsigned bit = (unsigned)(uintptr_t)value - 1;
 
     if (value != NULL)
-        (void)__atomic_fetch_and(&taken[bit / WORD], ~((uint64_t)1 << bit % WORD),
+        (void)__atomic_fetch_and(&taken[bit / WORD_BITS], ~((uint64_t)1 << bit % WORD_BITS),
                                  __ATOMIC_RELEASE);
 }
 
@@ -130,7 +130,7 @@ static BOOL CALLBACK make_slots(PINIT_ONCE which, void *parameter, void **contex
     return TRUE;
 }
 
-/* The lowest bit of a word that is free, taken; WORD: none is. */
+/* The lowest bit of a word that is free, taken; WORD_BITS: none is. */
 static unsigned take_bit(uint64_t *word)
 {
     uint64_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -142,18 +142,18 @@ static unsigned take_bit(uint64_t *word)
                                         __ATOMIC_RELAXED))
             return bit;
     }
-    return WORD;
+    return WORD_BITS;
 }
 
 static unsigned take_number(void)
 {
-    unsigned bit = WORD, from = 0;
+    unsigned bit = WORD_BITS, from = 0;
 
     InitOnceExecuteOnce(&once, make_slots, NULL, NULL);
     while (xvm_os_thread_slot != 0 && from < NUMBERS &&
-           (bit = take_bit(&taken[from / WORD])) == WORD)
-        from += WORD;
-    if (bit == WORD)
+           (bit = take_bit(&taken[from / WORD_BITS])) == WORD_BITS)
+        from += WORD_BITS;
+    if (bit == WORD_BITS)
         return 0;
     FlsSetValue(fls, (void *)(uintptr_t)(from + bit + 1));
     TlsSetValue(tls, (void *)(uintptr_t)(from + bit + 1));
