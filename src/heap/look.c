@@ -14,7 +14,7 @@ typedef struct class_figures {
 
 static void add_lane(class_figures *f, const lane *l, unsigned c)
 {
-    uint64_t count;
+    size_t count;
 
     if (l == NULL)
         return;
