@@ -31,7 +31,7 @@ endfunction()
 function(xvm_entry name)
   cmake_parse_arguments(PARSE_ARGV 1 A "SERIAL" "TIMEOUT" "COMMAND;LABELS;ENVIRONMENT")
   if(NOT A_TIMEOUT)
-    set(A_TIMEOUT 60)
+    set(A_TIMEOUT 300) # for a machine that is busy with other things
   endif()
   if(NOT A_SERIAL)
     set(A_SERIAL OFF)
