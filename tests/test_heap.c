@@ -527,6 +527,31 @@ TEST(a_report_is_text_or_json)
     xvm_heap_destroy(heap);
 }
 
+TEST(a_cleared_heap_is_empty_and_serves_again)
+{
+    static const unsigned kinds[] = {0, XVM_HEAP_SINGLE_THREAD, XVM_HEAP_GUARDED, XVM_HEAP_PREFAULT,
+                                     XVM_HEAP_HUGE};
+
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        xvm_heap *heap = make(&(xvm_heap_options){.max_size = 64 * MiB, .flags = kinds[k]});
+
+        for (int round = 0; round < 3; round++) {
+            xvm_heap_stats s;
+            size_t walked = 0;
+
+            for (size_t size = 1; size < 2 * MiB; size = size * 2 + 1)
+                CHECK(xvm_heap_alloc(heap, size) != NULL);
+            xvm_heap_clear(heap);
+            CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+            xvm_heap_get_stats(heap, &s);
+            CHECK(s.live_blocks == 0 && s.live_bytes == 0);
+            CHECK_EQUAL(xvm_heap_walk(heap, count_block, &walked), XVM_OK);
+            CHECK_EQUAL(walked, 0);
+        }
+        xvm_heap_destroy(heap);
+    }
+}
+
 /* --- threads ---------------------------------------------------------------------------------- */
 
 enum { THREADS = 8, ROUNDS = 20000, EXCHANGE = 512 };
