@@ -529,6 +529,8 @@ TEST(a_report_is_text_or_json)
 
 TEST(a_cleared_heap_is_empty_and_serves_again)
 {
+    enum { COUNT = 100 };
+    static void *blocks[COUNT];
     static const unsigned kinds[] = {0, XVM_HEAP_SINGLE_THREAD, XVM_HEAP_GUARDED, XVM_HEAP_PREFAULT,
                                      XVM_HEAP_HUGE};
 
@@ -539,8 +541,11 @@ TEST(a_cleared_heap_is_empty_and_serves_again)
             xvm_heap_stats s;
             size_t walked = 0;
 
-            for (size_t size = 1; size < 2 * MiB; size = size * 2 + 1)
-                CHECK(xvm_heap_alloc(heap, size) != NULL);
+            for (size_t i = 0; i < COUNT; i++)
+                CHECK((blocks[i] = xvm_heap_alloc(heap, i * i * 50)) != NULL);
+            for (size_t i = 0; i < COUNT; i += 2)
+                xvm_heap_free(heap, blocks[i]);
+            CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
             xvm_heap_clear(heap);
             CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
             xvm_heap_get_stats(heap, &s);
