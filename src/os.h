@@ -275,7 +275,7 @@ void xvm_os_set_error(int error);
 void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
 /* A small number, 1 and up, that no other living thread of this process has, given back when the thread
- * ends; 0: they have run out. */
+ * ends; 0: they have run out, or this thread has given its own back. */
 unsigned xvm_os_thread_number(void);
 
 /* Every running thread of this process passes a full memory barrier between begin and end of the

@@ -79,18 +79,27 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool has_key;
 
 _Thread_local unsigned xvm_os_this_thread __attribute__((tls_model("initial-exec")));
+static _Thread_local bool has_ended __attribute__((tls_model("initial-exec")));
 
-static void give_number(void *value)
+static void give_number(uintptr_t number)
 {
-    unsigned bit = (unsigned)(uintptr_t)value - 1;
+    unsigned bit = (unsigned)number - 1;
 
     xvm_os_this_thread = 0;
     (void)__atomic_fetch_and(&taken[bit / WORD], ~((uint64_t)1 << bit % WORD), __ATOMIC_RELEASE);
 }
 
+/* Destructors of other keys, and the C library itself, may allocate and free after this. A number that
+ * was taken then might be nobody's to give back. */
+static void end_thread(void *value)
+{
+    has_ended = true;
+    give_number((uintptr_t)value);
+}
+
 static void make_key(void)
 {
-    has_key = pthread_key_create(&at_end, give_number) == 0;
+    has_key = pthread_key_create(&at_end, end_thread) == 0;
 }
 
 /* The lowest bit of a word that is free, taken; WORD: none is. */
@@ -114,7 +123,7 @@ unsigned xvm_os_thread_number(void)
     unsigned bit = WORD, from = 0;
     uintptr_t number;
 
-    if (xvm_os_this_thread != 0)
+    if (xvm_os_this_thread != 0 || has_ended)
         return xvm_os_this_thread;
     (void)pthread_once(&once, make_key);
     while (has_key && from < NUMBERS && (bit = take_bit(&taken[from / WORD])) == WORD)
@@ -124,7 +133,7 @@ unsigned xvm_os_thread_number(void)
     number = from + bit + 1;
     xvm_os_this_thread = (unsigned)number;
     if (pthread_setspecific(at_end, (void *)number) != 0)
-        give_number((void *)number);
+        give_number(number);
     return xvm_os_this_thread;
 }
 

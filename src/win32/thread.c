@@ -104,17 +104,26 @@ enum { SLOTS = sizeof(void *) == 8 ? 0x1480 : 0xe10, SLOTS_IN_BLOCK = 64 }; /* o
 
 static uint64_t taken[NUMBERS / WORD_BITS]; /* bits; the first is of number 1 */
 static DWORD tls = TLS_OUT_OF_INDEXES, fls = FLS_OUT_OF_INDEXES; /* their values: the number */
+static DWORD ended = TLS_OUT_OF_INDEXES; /* its value: 1 once the thread has given it back */
 static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
 
 unsigned long xvm_os_thread_slot;
 
+/* Callbacks of other slots may allocate and free after this one: no longer by the number, which is
+ * another thread's now, and without a new one, which might be nobody's to give back. A fiber's slot may
+ * be told of by another thread. */
 static void WINAPI give_number(void *value)
 {
     unsigned bit = (unsigned)(uintptr_t)value - 1;
 
-    if (value != NULL)
-        (void)__atomic_fetch_and(&taken[bit / WORD_BITS], ~((uint64_t)1 << bit % WORD_BITS),
-                                 __ATOMIC_RELEASE);
+    if (value == NULL)
+        return;
+    if (TlsGetValue(tls) == value) {
+        TlsSetValue(ended, (void *)1);
+        TlsSetValue(tls, NULL);
+    }
+    (void)__atomic_fetch_and(&taken[bit / WORD_BITS], ~((uint64_t)1 << bit % WORD_BITS),
+                             __ATOMIC_RELEASE);
 }
 
 /* Fiber-local slots are told when a thread ends, thread-local ones are quick to read. */
@@ -124,8 +133,9 @@ static BOOL CALLBACK make_slots(PINIT_ONCE which, void *parameter, void **contex
     (void)parameter;
     (void)context;
     tls = TlsAlloc();
+    ended = TlsAlloc();
     fls = FlsAlloc(give_number);
-    if (tls < SLOTS_IN_BLOCK && fls != FLS_OUT_OF_INDEXES)
+    if (tls < SLOTS_IN_BLOCK && ended != TLS_OUT_OF_INDEXES && fls != FLS_OUT_OF_INDEXES)
         __atomic_store_n(&xvm_os_thread_slot, SLOTS + tls * sizeof(void *), __ATOMIC_RELEASE);
     return TRUE;
 }
@@ -150,6 +160,8 @@ static unsigned take_number(void)
     unsigned bit = WORD_BITS, from = 0;
 
     InitOnceExecuteOnce(&once, make_slots, NULL, NULL);
+    if (xvm_os_thread_slot != 0 && TlsGetValue(ended) != NULL)
+        return 0;
     while (xvm_os_thread_slot != 0 && from < NUMBERS &&
            (bit = take_bit(&taken[from / WORD_BITS])) == WORD_BITS)
         from += WORD_BITS;
