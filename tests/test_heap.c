@@ -616,3 +616,36 @@ TEST(threads_free_what_others_took_in_a_guarded_heap)
         SKIP("guards for each block take too long here");
     trade_in(XVM_HEAP_GUARDED, 1024 * (size_t)MiB);
 }
+
+/* The first thread looks at what the others change. */
+static void look_or_trade(void *context, int index)
+{
+    struct exchange *all = context;
+    char text[100];
+
+    if (index != 0)
+        trade(context, index);
+    for (int i = 0; index == 0 && i < (memory_is_emulated() ? 30 : 3000); i++) {
+        xvm_heap_stats s;
+
+        xvm_heap_get_stats(all->heap, &s);
+        CHECK(s.committed != 0 && s.largest_free <= s.reserved);
+        CHECK(i % 10 != 0 || xvm_heap_report(all->heap, XVM_FORMAT_TEXT, text, sizeof text) > 100);
+    }
+}
+
+static void look_at(unsigned flags)
+{
+    common.heap = make(&(xvm_heap_options){.max_size = room(1024 * (size_t)MiB), .flags = flags});
+    run_threads(THREADS, look_or_trade, &common);
+    CHECK_EQUAL(xvm_heap_check(common.heap), XVM_OK);
+    memset(common.places, 0, sizeof common.places);
+    xvm_heap_destroy(common.heap);
+}
+
+TEST(threads_may_look_while_others_take_and_free)
+{
+    look_at(0);
+    if (!memory_is_emulated())
+        look_at(XVM_HEAP_GUARDED);
+}

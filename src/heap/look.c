@@ -9,7 +9,7 @@
 /* Of one class. */
 typedef struct class_figures {
     uint64_t allocs, live;
-    size_t cached;
+    size_t cached, free, slabs;
 } class_figures;
 
 static void add_lane(class_figures *f, const lane *l, unsigned c)
@@ -24,15 +24,40 @@ static void add_lane(class_figures *f, const lane *l, unsigned c)
     f->cached += count;
 }
 
+static void add_shared_lane(class_figures *f, xvm_heap *heap, unsigned c)
+{
+    heap_lock(heap, &heap->shared_lock);
+    if (heap->shared_lane.heads[c].bottom != NULL)
+        add_lane(f, &heap->shared_lane, c);
+    heap_unlock(heap, &heap->shared_lock);
+}
+
+static void add_class(class_figures *f, xvm_heap *heap, unsigned c)
+{
+    size_class *class = &heap->classes[c];
+
+    heap_lock(heap, &class->lock);
+    f->cached += class->stashed;
+    f->free = class->free_count;
+    f->slabs = class->slab_count;
+    heap_unlock(heap, &class->lock);
+}
+
+/* Looking takes locks, for what is read moves meanwhile. */
+static xvm_heap *lockable(const xvm_heap *heap)
+{
+    return (xvm_heap *)(uintptr_t)heap;
+}
+
 /* What went into lanes, came back and is still there: the rest is live. */
 static class_figures figures_of(const xvm_heap *heap, unsigned c)
 {
     class_figures f = {0};
 
     for (unsigned i = 0; i <= LANES; i++)
-        add_lane(&f, heap->lanes[i], c);
-    if (heap->shared_lane.heads[c].bottom != NULL)
-        add_lane(&f, &heap->shared_lane, c);
+        add_lane(&f, LOAD_ACQUIRE(&heap->lanes[i]), c);
+    add_shared_lane(&f, lockable(heap), c);
+    add_class(&f, lockable(heap), c);
     return f;
 }
 
@@ -69,6 +94,19 @@ static void add_free(const xvm_heap *heap, xvm_heap_stats *out)
     out->fragmentation = used == 0 ? 0 : 1 - (double)largest / (double)used;
 }
 
+/* Under the heap's lock: in the middle of a change the lists of free runs lead anywhere. */
+static void add_runs(xvm_heap *heap, xvm_heap_stats *out)
+{
+    heap_lock(heap, &heap->lock);
+    out->allocs += heap->large_allocs;
+    out->live_blocks += (size_t)(heap->large_allocs - heap->large_frees);
+    out->live_bytes += heap->large_pages << PAGE_SHIFT;
+    if (heap->committed_peak > out->committed_peak)
+        out->committed_peak = heap->committed_peak;
+    add_free(heap, out);
+    heap_unlock(heap, &heap->lock);
+}
+
 static void add_classes(const xvm_heap *heap, xvm_heap_stats *out)
 {
     for (unsigned c = 0; c < CLASSES; c++) {
@@ -78,8 +116,8 @@ static void add_classes(const xvm_heap *heap, xvm_heap_stats *out)
         out->allocs += f.allocs;
         out->live_blocks += (size_t)f.live;
         out->live_bytes += (size_t)f.live * size;
-        out->cached_bytes += (f.cached + heap->classes[c].stashed) * size;
-        out->free_bytes += heap->classes[c].free_count * size;
+        out->cached_bytes += f.cached * size;
+        out->free_bytes += f.free * size;
     }
 }
 
@@ -104,17 +142,12 @@ void xvm_heap_get_stats(const xvm_heap *heap, xvm_heap_stats *out)
         return;
     xvm_region_usage(heap->region, &use);
     out->reserved = use.reserved;
-    out->committed = use.committed;
-    out->committed_peak =
-        heap->committed_peak > use.committed ? heap->committed_peak : use.committed;
+    out->committed = out->committed_peak = use.committed;
     add_classes(heap, out);
-    out->allocs += heap->large_allocs;
-    out->live_blocks += (size_t)(heap->large_allocs - heap->large_frees);
-    out->live_bytes += heap->large_pages << PAGE_SHIFT;
+    add_runs(lockable(heap), out);
     out->frees = out->allocs - out->live_blocks;
     out->failures = LOAD(&heap->failures);
     out->faults = faults_since(heap);
-    add_free(heap, out);
 }
 
 /* --- every block ------------------------------------------------------------------------------ */
@@ -374,15 +407,14 @@ static void put_fields(text *t, const field *fields, size_t count, bool json)
 static void put_class(text *t, const xvm_heap *heap, unsigned c, bool json, bool *first)
 {
     class_figures f = figures_of(heap, c);
-    const size_class *class = &heap->classes[c];
     field fields[] = {{"size", size_of_class(c)},
                       {"live", f.live},
-                      {"cached", f.cached + class->stashed},
-                      {"free", class->free_count},
-                      {"slabs", class->slab_count},
+                      {"cached", f.cached},
+                      {"free", f.free},
+                      {"slabs", f.slabs},
                       {"allocs", f.allocs}};
 
-    if (class->slab_count == 0 && f.allocs == 0)
+    if (f.slabs == 0 && f.allocs == 0)
         return;
     put(t, json ? (*first ? "{" : ",{") : "  ");
     put_fields(t, fields, sizeof fields / sizeof *fields, json);
