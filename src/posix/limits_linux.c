@@ -229,13 +229,14 @@ int xvm_os_container(uint64_t *limit, uint64_t *used)
     return limited;
 }
 
+/* Asked once: a fact is not worth a descriptor for the rest of the process. */
 bool xvm_os_container_is_known(void)
 {
     uint64_t limit, used;
-    files own, *f = take(&own);
-    bool known = xvm_os_groups_look(&f->groups, "", UINT64_MAX, &limit, &used) ||
-                 xvm_os_groups_are_known(&f->groups);
+    xvm_os_groups groups = {0};
+    bool known = xvm_os_groups_look(&groups, "", UINT64_MAX, &limit, &used) ||
+                 xvm_os_groups_are_known(&groups);
 
-    give_back(f);
+    xvm_os_groups_forget(&groups);
     return known;
 }

@@ -225,6 +225,20 @@ TEST(a_forked_child_closes_what_its_parent_opened)
     in_a_child(hold_no_more);
 }
 
+/* A program that only has regions and heaps finds its descriptors as they would be without. */
+TEST(a_heap_costs_no_descriptor)
+{
+    xvm_heap *heap;
+    holdings before, after;
+
+    look_at_process(&before);
+    CHECK_EQUAL(xvm_heap_create(&heap, NULL), XVM_OK);
+    CHECK(xvm_heap_alloc(heap, 100) != NULL && xvm_heap_alloc(heap, 1000000) != NULL);
+    look_at_process(&after);
+    CHECK_EQUAL(after.handles, before.handles);
+    xvm_heap_destroy(heap);
+}
+
 static void close_all(void)
 {
     for (int i = 3; i < MOST_DESCRIPTORS; i++)
