@@ -320,6 +320,36 @@ TEST(sizes_that_cannot_be_had_are_refused)
     xvm_heap_destroy(NULL);
 }
 
+/* Beyond the units of 64 KiB the heap's own place decides. */
+static void check_alignments(unsigned flags)
+{
+    xvm_heap *heap = make(&(xvm_heap_options){.max_size = 64 * MiB, .flags = flags});
+    void *blocks[24], *other;
+
+    for (unsigned round = 0, power; round < 2; round++) {
+        for (power = 0; power < 23; power++) {
+            size_t alignment = (size_t)1 << power;
+
+            blocks[power] = xvm_heap_alloc_aligned(heap, 5 + 1000 * power, alignment);
+            CHECK(blocks[power] != NULL && (uintptr_t)blocks[power] % alignment == 0);
+        }
+        while (power-- != 0) {
+            other = xvm_heap_alloc_aligned(heap, 40000, (size_t)1 << power); /* from a gap */
+            CHECK(other != NULL && (uintptr_t)other % ((size_t)1 << power) == 0);
+            xvm_heap_free(heap, other);
+            xvm_heap_free(heap, blocks[power]);
+        }
+        CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+    }
+    xvm_heap_destroy(heap);
+}
+
+TEST(any_alignment_is_kept)
+{
+    check_alignments(0);
+    check_alignments(XVM_HEAP_GUARDED);
+}
+
 TEST(at_the_cap_a_heap_is_whole_and_frees_make_room)
 {
     static void *blocks[200000];

@@ -219,7 +219,7 @@ static inline void heap_unlock(xvm_heap *heap, unsigned *lock)
 
 /* --- runs.c: pages, under the heap's lock ----------------------------------------------------- */
 
-/* A run of so many pages at a multiple of align pages; false: the cap or memory. *zero: all of it is
+/* A run of so many pages at a multiple of align pages away from 0; false: the cap or memory. *zero: all of it is
  * known to be zero. */
 bool xvm_os_heap_take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
                           uint32_t *start, bool *zero);

@@ -407,12 +407,8 @@ static void put_fields(text *t, const field *fields, size_t count, bool json)
 static void put_class(text *t, const xvm_heap *heap, unsigned c, bool json, bool *first)
 {
     class_figures f = figures_of(heap, c);
-    field fields[] = {{"size", size_of_class(c)},
-                      {"live", f.live},
-                      {"cached", f.cached},
-                      {"free", f.free},
-                      {"slabs", f.slabs},
-                      {"allocs", f.allocs}};
+    field fields[] = {{"size", size_of_class(c)}, {"live", f.live},   {"cached", f.cached},
+                      {"free", f.free},           {"slabs", f.slabs}, {"allocs", f.allocs}};
 
     if (f.slabs == 0 && f.allocs == 0)
         return;

@@ -200,10 +200,19 @@ static void leave_gap(xvm_heap *heap, uint32_t from, uint32_t to, bool zero)
         link_run(heap, from, to - from, zero ? RUN_ZERO : 0);
 }
 
+/* The first page from this one on that is aligned away from 0: the area itself is a multiple of UNIT
+ * only. */
+static size_t align_page(const xvm_heap *heap, size_t page, uint32_t align)
+{
+    size_t before = ((uintptr_t)heap->area >> PAGE_SHIFT) & (align - 1);
+
+    return round_up(page + before, align) - before;
+}
+
 static bool take_from_frontier(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
                                uint32_t *start, bool *zero)
 {
-    size_t at = round_up(heap->frontier, align);
+    size_t at = align_page(heap, heap->frontier, align);
     uint32_t end;
 
     heap->refused_by_cap = at > heap->end || pages > heap->end - at;
@@ -239,7 +248,7 @@ static void cut(xvm_heap *heap, uint32_t run, uint32_t at, uint32_t pages, unsig
 static bool fits(const xvm_heap *heap, uint32_t run, uint32_t pages, uint32_t align,
                  uint32_t *start)
 {
-    *start = (uint32_t)round_up(run, align);
+    *start = (uint32_t)align_page(heap, run, align);
     return *start - run <= pages_of(info(heap, run)) &&
            pages <= pages_of(info(heap, run)) - (*start - run);
 }
