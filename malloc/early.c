@@ -31,8 +31,9 @@ void *xvm_malloc_take_early(size_t size, size_t alignment)
         at = place_after(before, alignment);
         if (at > XVM_MALLOC_EARLY || size > XVM_MALLOC_EARLY - at)
             return NULL;
-    } while (!__atomic_compare_exchange_n(&taken, &before, (at + size + GRAIN - 1) & ~(size_t)(GRAIN - 1),
-                                          false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&taken, &before,
+                                          (at + size + GRAIN - 1) & ~(size_t)(GRAIN - 1), false,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     memcpy(xvm_malloc_early + at - sizeof size, &size, sizeof size);
     return xvm_malloc_early + at;
 }

@@ -205,8 +205,7 @@ EXPORT size_t malloc_usable_size(void *block)
 {
     if (block == NULL)
         return 0;
-    return is_early(block) ? xvm_malloc_size_early(block)
-                           : xvm_heap_usable_size(the_heap(), block);
+    return is_early(block) ? xvm_malloc_size_early(block) : xvm_heap_usable_size(the_heap(), block);
 }
 
 EXPORT int malloc_trim(size_t keep)

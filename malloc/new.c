@@ -87,8 +87,8 @@ static void *need_new(size_t size, size_t alignment)
 EXPORT void *new_plain(size_t size) __asm__("_Znwm");
 EXPORT void *new_nothrow(size_t size) __asm__("_ZnwmRKSt9nothrow_t");
 EXPORT void *new_aligned(size_t size, size_t alignment) __asm__("_ZnwmSt11align_val_t");
-EXPORT void *new_aligned_nothrow(size_t size, size_t alignment) __asm__(
-    "_ZnwmSt11align_val_tRKSt9nothrow_t");
+EXPORT void *new_aligned_nothrow(size_t size,
+                                 size_t alignment) __asm__("_ZnwmSt11align_val_tRKSt9nothrow_t");
 
 void *new_plain(size_t size)
 {
@@ -129,8 +129,8 @@ ALIAS("_ZnwmRKSt9nothrow_t") void *new_array_nothrow(size_t size) __asm__("_Znam
 ALIAS("_ZnwmSt11align_val_t")
 void *new_array_aligned(size_t size, size_t alignment) __asm__("_ZnamSt11align_val_t");
 ALIAS("_ZnwmSt11align_val_tRKSt9nothrow_t")
-void *new_array_aligned_nothrow(size_t size, size_t alignment) __asm__(
-    "_ZnamSt11align_val_tRKSt9nothrow_t");
+void *new_array_aligned_nothrow(size_t size,
+                                size_t alignment) __asm__("_ZnamSt11align_val_tRKSt9nothrow_t");
 
 #define DELETE(name, mangled) ALIAS("_ZdlPv") void name(void *block) __asm__(mangled)
 
