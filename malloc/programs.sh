@@ -48,14 +48,19 @@ run_lua() { "$@" "$lua" "$here/work.lua"; }
 
 run_git() {
     export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
-    "$@" git init -q -b main . && cp -R "$source/src" "$source/tests" "$source/docs" .
+    "$@" git init -q -b main .
+    cp -R "$source/src" "$source/tests" "$source/docs" .
     for i in 1 2 3 4 5; do
         export GIT_AUTHOR_DATE="2001-01-0$i 00:00:00 +0000" GIT_COMMITTER_DATE="2001-01-0$i 00:00:00 +0000"
         for file in src/*.c docs/*.md; do echo "/* line $i */" >>"$file"; done
-        "$@" git add . && "$@" git commit -q -m "commit $i"
+        "$@" git add .
+        "$@" git commit -q -m "commit $i"
     done
-    "$@" git gc -q --aggressive && "$@" git fsck --full --strict
-    "$@" git log --stat --format='%H %an %ad %s' && "$@" git diff HEAD~3 HEAD && "$@" git blame -s src/arena.c
+    "$@" git gc -q --aggressive
+    "$@" git fsck --full --strict
+    "$@" git log --stat --format='%H %an %ad %s'
+    "$@" git diff HEAD~3 HEAD
+    "$@" git blame -s src/arena.c
 }
 
 run_gcc() {
@@ -69,18 +74,18 @@ run_gxx() { "$@" g++ -O1 -S -std=c++17 -o - "$here/work.cpp"; }
 # A server of its own on a socket in the folder; its clients are the plain ones.
 run_redis() {
     ln -sf "$server" redis-server
-    "$@" ./redis-server --port 0 --unixsocket "$PWD/s" --save '' --daemonize no --io-threads 2 --logfile log >out 2>err &
+    "$@" ./redis-server --port 0 --unixsocket "$PWD/s" --save '' --daemonize no --logfile log >out 2>err &
     pid=$!
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
         [ ! -S s ] || break
         sleep 0.3
     done
     LD_PRELOAD='' redis-benchmark -s "$PWD/s" -q -n 3000 -c 10 -d 300 -r 10000 -t set,get,lpush,lrange_100,sadd,zadd \
-        >/dev/null 2>&1 || echo "the benchmark failed"
+        >/dev/null 2>&1
     redis-cli -s "$PWD/s" flushall
     redis-cli -s "$PWD/s" <"$here/work.redis"
-    redis-cli -s "$PWD/s" shutdown nosave || true
-    wait "$pid" || echo "the server ended with $?"
+    redis-cli -s "$PWD/s" shutdown nosave
+    wait "$pid"
     cat err >&2
 }
 
@@ -107,7 +112,11 @@ run() {
     shift
     rm -rf "$work/run"
     mkdir "$work/run"
-    (cd "$work/run" && "run_$program" env "$@") >"$work/$how.out" 2>"$work/$how.err" && return 0
+    set +e # or the shell would not look at what fails in there
+    (set -e; cd "$work/run"; "run_$program" env "$@") >"$work/$how.out" 2>"$work/$how.err"
+    status=$?
+    set -e
+    [ "$status" != 0 ] || return 0
     cat "$work/$how.out" "$work/$how.err"
     exit 1
 }

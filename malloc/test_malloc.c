@@ -264,6 +264,57 @@ TEST(figures)
     CHECK_EQUAL(malloc_trim(0), 0); /* nothing is left */
 }
 
+/* --- before there is a heap ------------------------------------------------------------------- */
+
+static struct {
+    void *plain, *zeroed, *grown, *aligned;
+    size_t usable;
+    int calls;
+} early;
+
+/* The heap asks for this while it is made, in the place of glibc: which may allocate here, as this does. */
+int __register_atfork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void),
+                      void *module);
+
+int __register_atfork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void),
+                      void *module)
+{
+    int (*next)(void (*)(void), void (*)(void), void (*)(void), void *);
+    void *found = dlsym(RTLD_NEXT, "__register_atfork");
+
+    if (early.calls++ == 0) {
+        early.plain = malloc(100);
+        early.zeroed = calloc(10, 10);
+        early.grown = realloc(malloc(10), 2000);
+        early.aligned = aligned_alloc(512, 30);
+        early.usable = malloc_usable_size(early.plain);
+        free(malloc(7));
+        fill(early.plain, 100);
+        fill(early.grown, 2000);
+    }
+    memcpy(&next, &found, sizeof next);
+    return next(before, in_parent, in_child, module);
+}
+
+TEST(what_is_taken_while_the_heap_is_made_is_good_for_ever)
+{
+    void *other = malloc(100);
+    ptrdiff_t apart = (char *)other - (char *)early.plain;
+
+    CHECK(early.calls >= 1 && early.plain != NULL && early.usable == 100);
+    CHECK(apart > 16 * MiB || apart < -16 * MiB); /* it is no block of the heap */
+    CHECK(is_aligned(early.plain, GRAIN) && is_aligned(early.aligned, 512));
+    CHECK(is_zero(early.zeroed, 100) && is_filled(early.plain, 100));
+    CHECK(malloc_usable_size(early.grown) >= 2000 && is_filled(early.grown, 2000));
+    early.plain = realloc(early.plain, 5000);
+    CHECK(early.plain != NULL && is_filled(early.plain, 100));
+    CHECK(realloc(early.zeroed, zero) == NULL);
+    free(early.plain);
+    free(early.grown);
+    free(early.aligned);
+    free(other);
+}
+
 /* --- threads and processes -------------------------------------------------------------------- */
 
 enum { THREADS = 8, PLACES = 256, STEPS = 20000 };
