@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -549,8 +550,11 @@ TEST(under_rlimit_data)
 TEST(under_rlimit_as)
 {
     struct rlimit limit;
+    void *other;
 
     CHECK(getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY);
+    other = mmap(NULL, limit.rlim_cur / 3, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(other != MAP_FAILED);
     CHECK(take_all(100) >= 40);
     run_threads(4, trade, NULL);
 }
