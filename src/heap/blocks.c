@@ -169,12 +169,42 @@ static __attribute__((noinline)) void *refuse(xvm_heap *heap, size_t size, xvm_s
 /* Memory was refused by the region, which has said why, or by the cap. */
 static void *refuse_for(xvm_heap *heap, size_t size)
 {
-    bool capped = pages_for(heap, size) == 0 || heap->refused_by_cap;
+    bool capped = pages_for(heap, size) == 0 || LOAD(&heap->refused_by_cap);
 
     if (capped)
         return refuse(heap, size, XVM_E_ADDRESS_SPACE);
     ATOMIC_ADD(&heap->failures, 1);
     return NULL;
+}
+
+/* --- before a refusal ---------------------------------------------------------------------------- */
+
+/* One class's magazine and stash go back to the slabs. */
+static unsigned empty_class(xvm_heap *heap, lane *l, unsigned c)
+{
+    magazine *m = &l->heads[c];
+    unsigned count = (unsigned)filled(m), got;
+
+    heap_lock(heap, &heap->classes[c].lock);
+    got = xvm_os_heap_empty(heap, c, m->bottom + 1, count);
+    heap_unlock(heap, &heap->classes[c].lock);
+    STORE(&m->top, m->bottom);
+    STORE(&l->returned[c], l->returned[c] + count);
+    return got;
+}
+
+/* Few free blocks can keep many slabs from being empty. Before memory is refused, what this thread and
+ * the classes have goes back; false: that was nothing. Other threads' lanes are theirs. */
+static bool gather(xvm_heap *heap)
+{
+    unsigned got = 0;
+    bool shared;
+    lane *l = enter_lane(heap, &shared);
+
+    for (unsigned c = 0; c < CLASSES; c++)
+        got += empty_class(heap, l, c);
+    leave_lane(heap, shared);
+    return got != 0;
 }
 
 /* --- taking runs ------------------------------------------------------------------------------ */
@@ -189,27 +219,37 @@ static void count_large(xvm_heap *heap, uint32_t pages)
     heap->peak_pages = used > heap->peak_pages ? used : heap->peak_pages;
 }
 
-static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
+static void *take_pages(xvm_heap *heap, uint32_t pages, uint32_t align, bool *zero)
 {
-    uint32_t pages = pages_for(heap, size), start;
-    size_t align = alignment >> PAGE_SHIFT;
+    uint32_t start;
     bool taken;
 
-    if (pages == 0 || align > heap->end)
-        return NULL;
     heap_lock(heap, &heap->lock);
-    taken =
-        xvm_os_heap_take_run(heap, pages, align > 1 ? (uint32_t)align : 1, RUN_LIVE, &start, zero);
+    taken = xvm_os_heap_take_run(heap, pages, align, RUN_LIVE, &start, zero);
     if (taken)
         count_large(heap, pages);
     heap_unlock(heap, &heap->lock);
     return taken ? page_address(heap, start) : NULL;
 }
 
+static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
+{
+    size_t align = alignment > PAGE ? alignment >> PAGE_SHIFT : 1;
+    uint32_t pages = pages_for(heap, size);
+    void *block;
+
+    if (pages == 0 || align > heap->end)
+        return NULL;
+    block = take_pages(heap, pages, (uint32_t)align, zero);
+    if (block == NULL && gather(heap))
+        block = take_pages(heap, pages, (uint32_t)align, zero);
+    return block;
+}
+
 /* --- small blocks ----------------------------------------------------------------------------- */
 
 /* A block by way of a lane that may have to be made or filled. */
-static void *take_from_lane(xvm_heap *heap, unsigned c)
+static void *try_lane(xvm_heap *heap, unsigned c)
 {
     bool shared;
     lane *l = enter_lane(heap, &shared);
@@ -220,6 +260,13 @@ static void *take_from_lane(xvm_heap *heap, unsigned c)
         block = pop(heap, m, *m->top);
     leave_lane(heap, shared);
     return block;
+}
+
+static void *take_from_lane(xvm_heap *heap, unsigned c)
+{
+    void *block = try_lane(heap, c);
+
+    return block == NULL && gather(heap) ? try_lane(heap, c) : block;
 }
 
 /* The class from which on every block of a slab is aligned; CLASSES: none is. */

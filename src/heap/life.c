@@ -42,8 +42,9 @@ typedef struct layout {
     size_t area, area_size; /* from the base of the region */
 } layout;
 
-/* How a region of so many bytes is divided. States are a byte for each granule at the most; what the
- * area really has room for is a little less, which costs addresses only. False: it is too small. */
+/* How a region of so many bytes is divided. States are a byte for each granule at the most, and those of
+ * one more unit, the first line of which is nobody's: the metadata is larger than a unit, so that a
+ * byte for each granule of the region has room for it. False: it is too small. */
 static bool divide(const xvm_region *region, layout *out)
 {
     size_t unit = xvm_commit_unit(region), at = 0, size = region->size, slack;
@@ -60,6 +61,16 @@ static bool divide(const xvm_region *region, layout *out)
     return out->area_size >= 4 * (size_t)UNIT;
 }
 
+/* Of the chunk of lines for the states of so many blocks. */
+static uint32_t order_for(uint32_t blocks)
+{
+    uint32_t order = 0;
+
+    while ((size_t)1 << STATE_SHIFT << order < blocks)
+        order++;
+    return order;
+}
+
 static void set_classes(xvm_heap *heap)
 {
     for (unsigned c = 0; c < CLASSES; c++) {
@@ -69,7 +80,7 @@ static void set_classes(xvm_heap *heap)
         class->size = size_of_class(c);
         class->blocks = UNIT / class->size;
         class->span = class->blocks * class->size;
-        class->lines = (uint32_t)(round_up(class->blocks, 1 << STATE_SHIFT) >> STATE_SHIFT);
+        class->order = order_for(class->blocks);
         reciprocal = (((uint64_t)1 << 32) + class->size - 1) / class->size;
         heap->reciprocals[c + 1] = reciprocal << 32 | class->size;
     }
@@ -201,7 +212,7 @@ static xvm_status provide(xvm_heap *heap, size_t size, bool all)
     if (status == XVM_OK)
         status = hold_table(heap, &heap->page_table, pages * sizeof(page_info));
     if (status == XVM_OK && all)
-        status = hold_table(heap, &heap->state_table, size >> GRAIN_SHIFT);
+        status = hold_table(heap, &heap->state_table, (size + UNIT) >> GRAIN_SHIFT);
     if (status == XVM_OK && lanes != 0)
         status = hold_table(heap, &heap->lane_table, lanes);
     if (status == XVM_OK)
@@ -357,7 +368,7 @@ static void forget_blocks(xvm_heap *heap)
     for (unsigned c = 0; c < CLASSES; c++) {
         size_class *class = &heap->classes[c];
 
-        class->slabs = class->spare_states = 0;
+        class->slabs = 0;
         class->slab_count = class->free_count = class->stashed = 0;
     }
 }
@@ -374,6 +385,7 @@ void xvm_heap_clear(xvm_heap *heap)
         memset(heap->states, 0, (size_t)heap->state_lines << STATE_SHIFT);
     memset(heap->bins, 0, sizeof heap->bins);
     memset(heap->bin_fine, 0, sizeof heap->bin_fine);
+    memset(heap->chunks, 0, sizeof heap->chunks);
     heap->bin_groups = 0;
     heap->state_lines = 1;
     heap->free_pages = heap->dirty_pages = heap->large_pages = 0;

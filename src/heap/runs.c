@@ -121,6 +121,7 @@ bool xvm_os_heap_need(xvm_heap *heap, table *t, size_t size)
 
     if (size <= t->committed)
         return true;
+    STORE(&heap->refused_by_cap, size > t->size);
     if (size > t->size)
         return false;
     far = far < t->size ? far : t->size;
@@ -205,9 +206,10 @@ static bool take_from_frontier(xvm_heap *heap, uint32_t pages, uint32_t align, u
 {
     size_t at = round_up(heap->frontier, align);
     uint32_t end;
+    bool capped = at > heap->end || pages > heap->end - at;
 
-    heap->refused_by_cap = at > heap->end || pages > heap->end - at;
-    if (heap->refused_by_cap)
+    STORE(&heap->refused_by_cap, capped);
+    if (capped)
         return false;
     end = (uint32_t)at + pages;
     if (!reach(heap, end))

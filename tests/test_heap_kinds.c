@@ -1,0 +1,121 @@
+/* test_heap_kinds.c - what a heap promises beside blocks: at its cap, by its flags and by its options. */
+#include "harness.h"
+#include "xvm/heap.h"
+#include "xvm/xvm.h"
+
+enum { KiB = 1 << 10, MiB = 1 << 20 };
+
+static xvm_heap *make(const xvm_heap_options *options)
+{
+    xvm_heap *heap;
+
+    CHECK_EQUAL(xvm_heap_create(&heap, options), XVM_OK);
+    return heap;
+}
+
+static xvm_heap_stats stats_of(const xvm_heap *heap)
+{
+    xvm_heap_stats s;
+
+    xvm_heap_get_stats(heap, &s);
+    return s;
+}
+
+/* --- at the cap ------------------------------------------------------------------------------- */
+
+enum { MOST = 600000 };
+
+static void *blocks[MOST];
+
+/* Blocks of a size until there is no more; how many. */
+static size_t fill_up(xvm_heap *heap, size_t size)
+{
+    size_t count = 0;
+
+    while (count < MOST && (blocks[count] = xvm_heap_alloc(heap, size)) != NULL)
+        count++;
+    return count;
+}
+
+static void free_in_disorder(xvm_heap *heap, size_t count, uint64_t *seed)
+{
+    for (; count != 0; count--) {
+        size_t i = (size_t)(test_random(seed) >> 20) % count;
+
+        xvm_heap_free(heap, blocks[i]);
+        blocks[i] = blocks[count - 1];
+    }
+}
+
+/* Whatever was in a heap before, all of it is there for every size: no class and no cache keeps any. */
+static void fill_with_each(const xvm_heap_options *options)
+{
+    static const size_t sizes[] = {16, 48, 32, 80, 1000, 32 * KiB, 16, 5000, 256, 100000, 16};
+    xvm_heap *heap = make(options);
+    uint64_t seed = 3;
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t count = fill_up(heap, sizes[i]);
+
+        CHECK_EQUAL(xvm_last_status(), XVM_E_ADDRESS_SPACE);
+        CHECK(count * sizes[i] >= options->max_size / 4 * 3);
+        CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+        free_in_disorder(heap, count, &seed);
+        CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+        CHECK_EQUAL(stats_of(heap).live_blocks, 0);
+    }
+    CHECK(xvm_heap_alloc(heap, options->max_size / 4 * 3) != NULL);
+    xvm_heap_destroy(heap);
+}
+
+TEST(every_size_finds_what_others_left)
+{
+    fill_with_each(&(xvm_heap_options){.max_size = 8 * MiB});
+    fill_with_each(&(xvm_heap_options){.max_size = 8 * MiB, .flags = XVM_HEAP_SINGLE_THREAD});
+}
+
+TEST(a_refused_shrink_leaves_the_block)
+{
+    xvm_heap *heap = make(&(xvm_heap_options){.max_size = 8 * MiB});
+    unsigned char *block = xvm_heap_alloc(heap, 1024);
+
+    CHECK(block != NULL);
+    memset(block, 7, 1024);
+    (void)fill_up(heap, 100000); /* then there is no slab for another class */
+    (void)fill_up(heap, 40000);
+    CHECK(xvm_heap_realloc(heap, block, 100) == NULL);
+    CHECK_EQUAL(xvm_last_status(), XVM_E_ADDRESS_SPACE);
+    CHECK(xvm_heap_usable_size(heap, block) >= 1024);
+    for (size_t i = 0; i < 1024; i++)
+        CHECK_EQUAL(block[i], 7);
+    xvm_heap_free(heap, block);
+    CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+    xvm_heap_destroy(heap);
+}
+
+/* --- real time -------------------------------------------------------------------------------- */
+
+static size_t calls;
+
+static void count_call(const xvm_trace_call *call)
+{
+    (void)call;
+    calls++;
+}
+
+/* Up to the last block, where every table is full. */
+TEST(a_real_time_heap_is_filled_without_a_system_call)
+{
+    static const size_t sizes[] = {16, 32, 100000, 48, 16};
+    xvm_heap *heap = make(&(xvm_heap_options){.max_size = 8 * MiB, .flags = XVM_HEAP_REALTIME});
+    uint64_t seed = 5;
+
+    calls = 0;
+    xvm_set_trace(count_call);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        free_in_disorder(heap, fill_up(heap, sizes[i]), &seed);
+    xvm_set_trace(NULL);
+    CHECK_EQUAL(calls, 0);
+    CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+    xvm_heap_destroy(heap);
+}
