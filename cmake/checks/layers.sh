@@ -45,7 +45,7 @@ done
 # Examples, tools and benchmarks see what a user sees, and what lies beside them.
 for file in examples/*.[ch] tools/*.[ch] bench/*.[ch]; do
     beside=$(cd "$(dirname "$file")" 2>/dev/null && echo *.h | tr ' ' '|')
-    may_include "<[a-z]+\.h>|<xvm/[a-z]+\.h>|\"(xvm/[a-z]+\.h|$beside)\"" "$file"
+    may_include "<[a-z0-9]+\.h>|<xvm/[a-z]+\.h>|\"(xvm/[a-z]+\.h|$beside)\"" "$file"
 done
 for file in examples/*/*.c tools/*/*.c bench/*/*.c; do # the halves that differ by system
     beside=$(cd "$(dirname "$file")/.." 2>/dev/null && echo *.h | tr ' ' '|')
