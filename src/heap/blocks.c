@@ -169,9 +169,7 @@ static __attribute__((noinline)) void *refuse(xvm_heap *heap, size_t size, xvm_s
 /* Memory was refused by the region, which has said why, or by the cap. */
 static void *refuse_for(xvm_heap *heap, size_t size)
 {
-    bool capped = pages_for(heap, size) == 0 || LOAD(&heap->refused_by_cap);
-
-    if (capped)
+    if (LOAD(&heap->refused_by_cap))
         return refuse(heap, size, XVM_E_ADDRESS_SPACE);
     ATOMIC_ADD(&heap->failures, 1);
     return NULL;
@@ -238,6 +236,7 @@ static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool *zer
     uint32_t pages = pages_for(heap, size);
     void *block;
 
+    STORE(&heap->refused_by_cap, pages == 0 || align > heap->end);
     if (pages == 0 || align > heap->end)
         return NULL;
     block = take_pages(heap, pages, (uint32_t)align, zero);
@@ -542,7 +541,7 @@ void *xvm_heap_alloc_aligned(xvm_heap *heap, size_t size, size_t alignment)
     unsigned c = CLASSES;
     bool zero = false;
 
-    if (!is_power_of_two(alignment))
+    if (!is_power_of_two(alignment) || alignment > heap->region->size)
         return refuse(heap, size, XVM_E_INVALID);
     if (alignment <= GRAIN)
         return xvm_heap_alloc(heap, size);

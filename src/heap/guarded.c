@@ -72,12 +72,15 @@ static bool take_pages(xvm_heap *heap, size_t size, size_t alignment, uint32_t *
     size_t whole = round_up(round_up(size, alignment), unit) + unit;
     bool zero;
 
-    if (whole < size || whole >> PAGE_SHIFT > heap->end || align >> PAGE_SHIFT > heap->end)
+    STORE(&heap->refused_by_cap, true);
+    if (size > UINT32_MAX || whole < size || whole >> PAGE_SHIFT > heap->end ||
+        align >> PAGE_SHIFT > heap->end)
         return false;
     while (!xvm_os_heap_take_run(heap, (uint32_t)(whole >> PAGE_SHIFT),
                                  (uint32_t)(align >> PAGE_SHIFT), RUN_LIVE, start, &zero))
         if (!release_oldest(heap))
             return false;
+    STORE(&heap->refused_by_cap, false);
     return true;
 }
 
@@ -108,8 +111,6 @@ void *xvm_os_heap_take_guarded(xvm_heap *heap, size_t size, size_t alignment)
     unsigned char *block = NULL;
     uint32_t start;
 
-    if (size > UINT32_MAX)
-        return NULL;
     heap_lock(heap, &heap->lock);
     if (take_pages(heap, size, alignment, &start)) {
         if (open_pages(heap, start)) {

@@ -21,6 +21,14 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* The first page from page on whose address is a multiple of so many pages. */
+static size_t aligned_page(const xvm_heap *heap, uint32_t page, uint32_t align)
+{
+    size_t first = (uintptr_t)heap->area >> PAGE_SHIFT;
+
+    return round_up(first + page, align) - first;
+}
+
 /* --- lists of free runs ----------------------------------------------------------------------- */
 
 typedef struct bin {
@@ -204,7 +212,7 @@ static void leave_gap(xvm_heap *heap, uint32_t from, uint32_t to, bool zero)
 static bool take_from_frontier(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
                                uint32_t *start, bool *zero)
 {
-    size_t at = round_up(heap->frontier, align);
+    size_t at = aligned_page(heap, heap->frontier, align);
     uint32_t end;
     bool capped = at > heap->end || pages > heap->end - at;
 
@@ -241,9 +249,10 @@ static void cut(xvm_heap *heap, uint32_t run, uint32_t at, uint32_t pages, unsig
 static bool fits(const xvm_heap *heap, uint32_t run, uint32_t pages, uint32_t align,
                  uint32_t *start)
 {
-    *start = (uint32_t)round_up(run, align);
-    return *start - run <= pages_of(info(heap, run)) &&
-           pages <= pages_of(info(heap, run)) - (*start - run);
+    size_t before = aligned_page(heap, run, align) - run;
+
+    *start = run + (uint32_t)before;
+    return before <= pages_of(info(heap, run)) && pages <= pages_of(info(heap, run)) - before;
 }
 
 bool xvm_os_heap_take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
