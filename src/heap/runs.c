@@ -8,6 +8,7 @@
  * to size; what is freed is merged with its neighbours at once, and into the frontier.
  */
 #include "heap.h"
+#include "tell.h"
 
 enum { NONE = 0 };
 
@@ -348,6 +349,8 @@ static size_t purge_tail(xvm_heap *heap)
         xvm_decommit(heap->region, page_offset(heap, keep),
                      (size_t)(heap->committed - keep) << PAGE_SHIFT) != XVM_OK)
         return 0;
+    if (heap->told && dirty != 0) /* whose memory is there next need not be told of us */
+        xvm_os_tell_live(page_address(heap, keep), dirty << PAGE_SHIFT);
     heap->committed = keep;
     set_touched(heap, smaller(heap->touched, keep));
     return dirty;
@@ -378,6 +381,20 @@ static size_t purge_list(xvm_heap *heap, uint32_t head, size_t keep)
     return given;
 }
 
+/* Runs in the middle, the largest first. Where what is committed must be in memory they stay: they are
+ * committed. */
+static size_t purge_runs(xvm_heap *heap, size_t keep)
+{
+    size_t given = 0;
+
+    if ((heap->flags & (XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT)) != 0)
+        return 0;
+    for (int group = BIN_GROUPS - 1; group >= 0 && heap->dirty_pages > keep; group--)
+        for (int fine = BIN_FINE - 1; fine >= 0 && heap->dirty_pages > keep; fine--)
+            given += purge_list(heap, heap->bins[group][fine], keep);
+    return given;
+}
+
 size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep)
 {
     size_t given = 0;
@@ -386,8 +403,5 @@ size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep)
         return 0; /* nothing, or all of it as soon as it was free */
     if (heap->touched - heap->frontier > keep)
         given = purge_tail(heap);
-    for (int group = BIN_GROUPS - 1; group >= 0 && heap->dirty_pages > keep; group--)
-        for (int fine = BIN_FINE - 1; fine >= 0 && heap->dirty_pages > keep; fine--)
-            given += purge_list(heap, heap->bins[group][fine], keep);
-    return given;
+    return given + purge_runs(heap, keep);
 }
