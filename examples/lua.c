@@ -1,7 +1,7 @@
 /* lua.c - Lua on a heap of its own, with a cap: a script that wants everything gets "not enough memory",
  * and it and the program go on.
  *
- *     lua_State --> on_heap --> xvm_heap_realloc, xvm_heap_free      one region of 8 MiB, gone in one piece
+ *     lua_State --> on_heap --> xvm_heap_realloc, xvm_heap_free      one region of 16 MiB, gone in one piece
  */
 #include <lauxlib.h>
 #include <lua.h>
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <xvm/xvm.h>
 
-enum { CAP = 8 << 20 };
+enum { CAP = 16 << 20 };
 
 /* What lua_newstate wants. Lua relies on it that a block can always become smaller: where the smaller one
  * cannot be had, the old one is untouched, and it is large enough. */
