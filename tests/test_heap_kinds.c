@@ -165,3 +165,160 @@ TEST(alignments_are_of_the_address)
     align(&(xvm_heap_options){.max_size = size, .flags = XVM_HEAP_SINGLE_THREAD});
     align(&(xvm_heap_options){.max_size = size, .flags = XVM_HEAP_GUARDED});
 }
+
+/* --- errno, GetLastError ---------------------------------------------------------------------- */
+
+enum { CODE = 12345 };
+
+static void expect_untouched(const char *what)
+{
+    if (get_last_error() != CODE)
+        fprintf(stderr, "after %s\n", what);
+    CHECK_EQUAL(get_last_error(), CODE);
+}
+
+/* Small ones, for which lanes and slabs are made, and large ones; each may be had or refused. */
+static size_t take_some(xvm_heap *heap, size_t count)
+{
+    size_t had = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        set_last_error(CODE);
+        blocks[i] = xvm_heap_alloc(heap, i % 3 == 0 ? 200000 : i * 50);
+        if (blocks[i] != NULL)
+            expect_untouched("alloc");
+        had += blocks[i] != NULL;
+    }
+    return had;
+}
+
+static void resize_some(xvm_heap *heap, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        void *moved;
+
+        set_last_error(CODE);
+        moved = xvm_heap_realloc(heap, blocks[i], i % 3 == 0 ? 500000 : i * 60 + 1);
+        if (moved == NULL)
+            continue;
+        expect_untouched("realloc");
+        blocks[i] = moved;
+    }
+}
+
+/* What cannot fail, while the system refuses whatever it is asked. */
+static void give_all(xvm_heap *heap, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        set_last_error(CODE);
+        xvm_heap_free(heap, blocks[i]);
+        expect_untouched("free");
+    }
+    set_last_error(CODE);
+    (void)xvm_heap_trim(heap, 0);
+    expect_untouched("trim");
+    (void)xvm_heap_clear(heap);
+    expect_untouched("clear");
+    CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+    expect_untouched("check");
+}
+
+static void refuse_inside(const char *script, unsigned flags, size_t *refused)
+{
+    xvm_region r;
+    xvm_heap *heap;
+    size_t count = 90;
+
+    CHECK_EQUAL(xvm_reserve(&r, 64 * MiB, NULL), XVM_OK);
+    CHECK_EQUAL(xvm_heap_create_in(&heap, &r, &(xvm_heap_options){.flags = flags}), XVM_OK);
+    CHECK_EQUAL(take_some(heap, count), count);
+    CHECK_EQUAL(xvm_inject(script), XVM_OK);
+    resize_some(heap, count);
+    give_all(heap, count);
+    (void)take_some(heap, count);
+    set_last_error(CODE);
+    xvm_heap_destroy(heap);
+    expect_untouched("destroy");
+    *refused += xvm_injected();
+    CHECK_EQUAL(xvm_inject(NULL), XVM_OK);
+    CHECK_EQUAL(xvm_release(&r), XVM_OK);
+}
+
+TEST(what_fails_inside_of_a_call_that_does_not_is_not_told)
+{
+    static const char *const scripts[] = {"",  "decommit", "discard",  "guard",
+                                          "*", "commit@1", "commit%2", "decommit discard"};
+    static const unsigned kinds[] = {0, XVM_HEAP_SINGLE_THREAD, XVM_HEAP_GUARDED};
+    size_t refused = 0;
+
+    for (size_t s = 0; s < sizeof scripts / sizeof *scripts; s++)
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+            refuse_inside(scripts[s], kinds[k], &refused);
+    CHECK(refused > 50);
+}
+
+TEST(a_refused_release_is_not_told)
+{
+    xvm_heap *heap = make(&(xvm_heap_options){.max_size = 8 * MiB});
+
+    CHECK_EQUAL(xvm_inject("release"), XVM_OK);
+    set_last_error(CODE);
+    xvm_heap_destroy(heap);
+    expect_untouched("destroy");
+    CHECK(xvm_injected() > 0);
+    CHECK_EQUAL(xvm_inject(NULL), XVM_OK);
+}
+
+/* In place at the second try, or by a move to where memory is. */
+TEST(a_realloc_that_was_refused_a_growth_is_not_told)
+{
+    xvm_heap *heap = make(&(xvm_heap_options){.max_size = 16 * MiB});
+    void *first = xvm_heap_alloc(heap, MiB), *last = xvm_heap_alloc(heap, 200000);
+
+    CHECK_EQUAL(xvm_inject("commit@1"), XVM_OK);
+    set_last_error(CODE);
+    CHECK(xvm_heap_realloc(heap, last, 600000) == last);
+    expect_untouched("realloc in place");
+    CHECK_EQUAL(xvm_injected(), 1);
+    xvm_heap_free(heap, first);
+    CHECK_EQUAL(xvm_inject("commit"), XVM_OK);
+    CHECK(xvm_heap_realloc(heap, last, 900000) == first);
+    expect_untouched("realloc by a move");
+    CHECK(xvm_injected() != 0);
+    CHECK_EQUAL(xvm_inject(NULL), XVM_OK);
+    CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+    xvm_heap_destroy(heap);
+}
+
+enum { WITHOUT_LANE = 20 };
+
+static void free_one(void *heap, int index)
+{
+    static int done;
+
+    set_last_error(CODE);
+    xvm_heap_free(heap, blocks[index]);
+    expect_untouched("free");
+    __atomic_fetch_add(&done, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&done, __ATOMIC_ACQUIRE) % WITHOUT_LANE != 0)
+        ; /* a thread that has ended gives its lane to the next one */
+}
+
+/* A thread that has never been here, and cannot have a lane. */
+TEST(a_free_without_a_lane_is_not_told)
+{
+    xvm_heap *heap;
+
+    if (memory_is_fake())
+        SKIP("its threads run one after the other");
+    heap = make(&(xvm_heap_options){.max_size = 16 * MiB});
+    for (int i = 0; i < WITHOUT_LANE; i++)
+        CHECK((blocks[i] = xvm_heap_alloc(heap, 100)) != NULL);
+    CHECK_EQUAL(xvm_inject("commit"), XVM_OK);
+    run_threads(WITHOUT_LANE, free_one, heap);
+    CHECK(xvm_injected() > 0 || memory_is_emulated()); /* told heaps have no lanes */
+    CHECK_EQUAL(xvm_inject(NULL), XVM_OK);
+    CHECK_EQUAL(stats_of(heap).live_blocks, 0);
+    CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+    xvm_heap_destroy(heap);
+}

@@ -175,6 +175,15 @@ static void *refuse_for(xvm_heap *heap, size_t size)
     return NULL;
 }
 
+/* What a take came to. One that was refused at first and had its block in the end was not refused. */
+static void *answer(xvm_heap *heap, size_t size, void *block, int error)
+{
+    if (block == NULL)
+        return refuse_for(heap, size);
+    xvm_os_set_error(error);
+    return block;
+}
+
 /* --- before a refusal ---------------------------------------------------------------------------- */
 
 /* One class's magazine and stash go back to the slabs. */
@@ -309,22 +318,22 @@ static void *take_told(xvm_heap *heap, size_t size, size_t alignment, bool *zero
 static void *take_special(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
 {
     size_t align = alignment > GRAIN ? alignment : GRAIN;
+    int error = xvm_os_get_error();
     void *block = heap->told ? take_told(heap, size, align, zero)
                              : xvm_os_heap_take_guarded(heap, size, align);
 
-    return block != NULL ? block : refuse_for(heap, size);
+    return answer(heap, size, block, error);
 }
 
 /* Heaps whose every block is special have largest_small 0: of theirs only size 0 comes here. */
 static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, unsigned c)
 {
+    int error = xvm_os_get_error();
     bool zero = false;
-    void *block;
 
     if (heap->largest_small == 0)
         return take_special(heap, 0, GRAIN, &zero);
-    block = take_from_lane(heap, c);
-    return block != NULL ? block : refuse_for(heap, size_of_class(c));
+    return answer(heap, size_of_class(c), take_from_lane(heap, c), error);
 }
 
 static inline void *take_small(xvm_heap *heap, unsigned c)
@@ -359,6 +368,7 @@ static inline place place_in(const xvm_heap *heap, const unit_info *u, unsigned 
 
 static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, unsigned c, entry e)
 {
+    int error = xvm_os_get_error(); /* no lane of its own is no failure */
     bool shared;
     lane *l = enter_lane(heap, &shared);
 
@@ -366,6 +376,7 @@ static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, unsigned
         flush(heap, l, c);
     push(heap, &l->heads[c], e);
     leave_lane(heap, shared);
+    xvm_os_set_error(error);
 }
 
 static inline void give_small(xvm_heap *heap, unsigned c, entry e)
@@ -492,13 +503,12 @@ static found find_block(const xvm_heap *heap, const void *address)
 
 static void *take_other(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
 {
-    void *block;
+    int error = xvm_os_get_error();
 
     *zero = false;
     if (heap->largest_small == 0)
         return take_special(heap, size, alignment, zero);
-    block = take_large(heap, size, alignment, zero);
-    return block != NULL ? block : refuse_for(heap, size);
+    return answer(heap, size, take_large(heap, size, alignment, zero), error);
 }
 
 static __attribute__((noinline)) void *take_any(xvm_heap *heap, size_t size)
@@ -642,6 +652,7 @@ bool xvm_heap_owns(const xvm_heap *heap, const void *address)
 static bool resize(xvm_heap *heap, const found *b, size_t size)
 {
     uint32_t pages = pages_for(heap, size), before;
+    int error = xvm_os_get_error();
     bool done;
 
     if (heap->largest_small == 0)
@@ -656,6 +667,7 @@ static bool resize(xvm_heap *heap, const found *b, size_t size)
     if (done)
         heap->large_pages = heap->large_pages - before + pages;
     heap_unlock(heap, &heap->lock);
+    xvm_os_set_error(error); /* a move may still do */
     return done;
 }
 

@@ -168,6 +168,7 @@ static bool is_intact(const xvm_heap *heap, uint32_t start)
 
 xvm_misuse xvm_os_heap_give_guarded(xvm_heap *heap, void *address)
 {
+    int error = xvm_os_get_error();
     xvm_misuse wrong;
     uint32_t start;
     size_t size;
@@ -181,6 +182,7 @@ xvm_misuse xvm_os_heap_give_guarded(xvm_heap *heap, void *address)
         heap->large_frees++;
         heap->large_pages -= pages_of(&heap->pages[start]);
         quarantine(heap, start);
+        xvm_os_set_error(error);
     }
     heap_unlock(heap, &heap->lock);
     return wrong;

@@ -335,20 +335,26 @@ static void forget_told(const xvm_heap *heap)
         xvm_os_tell_live(heap->area, (size_t)heap->touched << PAGE_SHIFT);
 }
 
+static void give_back(xvm_heap *heap)
+{
+    xvm_region own = heap->own;
+
+    if (heap->region == &heap->own)
+        (void)xvm_release(&own);
+    else
+        (void)xvm_decommit(heap->region, 0, heap->region->size);
+}
+
 void xvm_heap_destroy(xvm_heap *heap)
 {
-    xvm_region own;
+    int error = xvm_os_get_error();
 
     if (heap == NULL)
         return;
     delist(heap);
     forget_told(heap);
-    if (heap->region != &heap->own) {
-        (void)xvm_decommit(heap->region, 0, heap->region->size);
-        return;
-    }
-    own = heap->own;
-    (void)xvm_release(&own);
+    give_back(heap);
+    xvm_os_set_error(error);
 }
 
 static void empty_lane(lane *l)

@@ -397,11 +397,14 @@ static size_t purge_runs(xvm_heap *heap, size_t keep)
 
 size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep)
 {
+    int error = xvm_os_get_error();
     size_t given = 0;
 
     if ((heap->flags & (XVM_HEAP_REALTIME | XVM_HEAP_GUARDED)) != 0)
         return 0; /* nothing, or all of it as soon as it was free */
     if (heap->touched - heap->frontier > keep)
         given = purge_tail(heap);
-    return given + purge_runs(heap, keep);
+    given += purge_runs(heap, keep);
+    xvm_os_set_error(error); /* what was refused is kept, and that is all */
+    return given;
 }
