@@ -81,6 +81,7 @@ typedef struct page_info {
     uint32_t next, prev; /* free: the list; + 1 */
 } page_info;
 
+/* RUN_ZERO of a free run: it was given back. All of it is zero where a page is the unit of that. */
 enum { RUN_INSIDE = 0, RUN_FREE = 1, RUN_LIVE = 2, RUN_SLAB = 3, KIND_MASK = 3, RUN_ZERO = 4 };
 
 static inline unsigned kind_of(const page_info *p)
@@ -232,8 +233,11 @@ void xvm_os_heap_free_run(xvm_heap *heap, uint32_t start);
 /* A live run becomes smaller or larger in place; false: the next pages are not free. */
 bool xvm_os_heap_resize_run(xvm_heap *heap, uint32_t start, uint32_t pages);
 
-/* Gives back free pages but for so many; the pages given back. */
+/* Gives back free pages but for so many, runs in the middle as wholes; the pages given back. */
 size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep);
+
+/* Memory for a part of the region, and what the flags ask for; on failure it is given back. */
+xvm_status xvm_os_heap_hold(xvm_heap *heap, size_t offset, size_t size);
 
 /* So many bytes of a table can be used. */
 bool xvm_os_heap_need(xvm_heap *heap, table *t, size_t size);

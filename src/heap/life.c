@@ -179,20 +179,9 @@ static void delist(xvm_heap *heap)
 
 /* --- creating --------------------------------------------------------------------------------- */
 
-static xvm_status hold(xvm_heap *heap, size_t offset, size_t size)
-{
-    xvm_status status = xvm_commit(heap->region, offset, size);
-
-    if (status == XVM_OK && (heap->flags & (XVM_HEAP_LOCKED | XVM_HEAP_REALTIME)) != 0)
-        status = xvm_lock(heap->region, offset, size);
-    if (status == XVM_OK && (heap->flags & (XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME)) != 0)
-        status = xvm_prefault(heap->region, offset, size);
-    return status;
-}
-
 static xvm_status hold_table(xvm_heap *heap, table *t, size_t size)
 {
-    xvm_status status = hold(heap, t->offset, size);
+    xvm_status status = xvm_os_heap_hold(heap, t->offset, size);
 
     if (status == XVM_OK)
         t->committed = size;
@@ -204,7 +193,7 @@ static xvm_status hold_table(xvm_heap *heap, table *t, size_t size)
 static xvm_status provide(xvm_heap *heap, size_t size, bool all)
 {
     size_t pages = size >> PAGE_SHIFT, lanes = all ? heap->lane_table.size : 0;
-    xvm_status status = hold(heap, page_offset(heap, 0), size);
+    xvm_status status = xvm_os_heap_hold(heap, page_offset(heap, 0), size);
 
     if (status == XVM_OK)
         status =
@@ -253,7 +242,7 @@ static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_optio
     heap->trim_threshold = (o->flags & XVM_HEAP_REALTIME) != 0 ? SIZE_MAX : o->trim_threshold;
     set_places(heap, &l);
     set_classes(heap);
-    status = hold(heap, 0, sizeof *heap);
+    status = xvm_os_heap_hold(heap, 0, sizeof *heap);
     if (status == XVM_OK)
         status = furnish(heap, o);
     if (status != XVM_OK) {
