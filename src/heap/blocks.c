@@ -663,6 +663,8 @@ static bool resize(xvm_heap *heap, const found *b, size_t size)
         return false;
     heap_lock(heap, &heap->lock);
     before = pages_of(&heap->pages[b->page]);
+    if (pages < before && (heap->flags & XVM_HEAP_ZERO_ON_FREE) != 0)
+        memset(page_address(heap, b->page + pages), 0, (size_t)(before - pages) << PAGE_SHIFT);
     done = pages == before || xvm_os_heap_resize_run(heap, b->page, pages);
     if (done)
         heap->large_pages = heap->large_pages - before + pages;

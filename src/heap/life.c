@@ -368,12 +368,23 @@ static void forget_blocks(xvm_heap *heap)
     }
 }
 
-void xvm_heap_clear(xvm_heap *heap)
+/* The blocks' bytes, once nobody has them. */
+static void forget_contents(xvm_heap *heap, size_t pages)
+{
+    unsigned flags = heap->flags;
+
+    if ((flags & XVM_HEAP_GUARDED) != 0)
+        (void)xvm_guard(heap->region, page_offset(heap, 0), pages << PAGE_SHIFT);
+    else if ((flags & XVM_HEAP_ZERO_ON_FREE) != 0)
+        memset(heap->area, 0, (size_t)heap->touched << PAGE_SHIFT);
+    if (heap->told)
+        xvm_os_tell_dead(heap->area, (size_t)heap->touched << PAGE_SHIFT);
+}
+
+static void forget_runs(xvm_heap *heap)
 {
     size_t pages = heap->frontier;
 
-    forget_told(heap);
-    forget_blocks(heap);
     memset(heap->units, 0, round_up(pages, UNIT_PAGES) / UNIT_PAGES * sizeof(unit_info));
     memset(heap->pages, 0, pages * sizeof(page_info));
     if (heap->state_lines > 1) /* the first one is nobody's */
@@ -387,6 +398,18 @@ void xvm_heap_clear(xvm_heap *heap)
     heap->large_frees = heap->large_allocs;
     heap->oldest = heap->newest = 0;
     STORE(&heap->frontier, 0u);
+}
+
+void xvm_heap_clear(xvm_heap *heap)
+{
+    size_t pages = heap->frontier;
+    int error = xvm_os_get_error();
+
+    forget_told(heap);
+    forget_blocks(heap);
+    forget_runs(heap);
     if (heap->trim_threshold != SIZE_MAX)
         (void)xvm_os_heap_purge(heap, heap->trim_threshold >> PAGE_SHIFT);
+    forget_contents(heap, pages);
+    xvm_os_set_error(error);
 }
