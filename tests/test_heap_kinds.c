@@ -824,3 +824,38 @@ TEST(many_heaps_at_once)
 {
     run_crowd(8, memory_is_fake() ? 8 : HEAPS, 16 * MiB);
 }
+
+/* The first thread asks for figures while the others take and free. */
+static void ask_or_use(void *context, int index)
+{
+    xvm_heap *heap = context;
+    void *mine[20] = {0};
+
+    for (int i = 0; i < 3000; i++) {
+        size_t k = (size_t)i % 20;
+
+        if (index == 0) {
+            CHECK(stats_of(heap).reserved != 0);
+            continue;
+        }
+        xvm_heap_free(heap, mine[k]);
+        mine[k] = xvm_heap_alloc(heap, 33000 + (size_t)(i * 7919 % 200000));
+        CHECK(mine[k] != NULL);
+    }
+    for (size_t k = 0; k < 20; k++)
+        xvm_heap_free(heap, mine[k]);
+}
+
+TEST(figures_may_be_asked_for_meanwhile)
+{
+    static const unsigned kinds[] = {0, XVM_HEAP_GUARDED};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        xvm_heap *heap = make(&(xvm_heap_options){.max_size = 64 * MiB, .flags = kinds[i]});
+
+        run_threads(4, ask_or_use, heap);
+        CHECK_EQUAL(stats_of(heap).live_blocks, 0);
+        CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+        xvm_heap_destroy(heap);
+    }
+}

@@ -30,7 +30,7 @@ static class_figures figures_of(const xvm_heap *heap, unsigned c)
     class_figures f = {0};
 
     for (unsigned i = 0; i <= LANES; i++)
-        add_lane(&f, heap->lanes[i], c);
+        add_lane(&f, LOAD_ACQUIRE(&heap->lanes[i]), c);
     if (heap->shared_lane.heads[c].bottom != NULL)
         add_lane(&f, &heap->shared_lane, c);
     return f;
@@ -69,18 +69,49 @@ static void add_free(const xvm_heap *heap, xvm_heap_stats *out)
     out->fragmentation = used == 0 ? 0 : 1 - (double)largest / (double)used;
 }
 
+/* A class as it is at one moment, and what lanes have of it. Looking takes the locks. */
+static class_figures look_at_class(const xvm_heap *heap, unsigned c, size_class *class)
+{
+    xvm_heap *locked = (xvm_heap *)(uintptr_t)heap;
+    class_figures f;
+
+    heap_lock(locked, &locked->shared_lock);
+    heap_lock(locked, &locked->classes[c].lock);
+    f = figures_of(heap, c);
+    class->stashed = heap->classes[c].stashed;
+    class->free_count = heap->classes[c].free_count;
+    class->slab_count = heap->classes[c].slab_count;
+    heap_unlock(locked, &locked->classes[c].lock);
+    heap_unlock(locked, &locked->shared_lock);
+    return f;
+}
+
 static void add_classes(const xvm_heap *heap, xvm_heap_stats *out)
 {
     for (unsigned c = 0; c < CLASSES; c++) {
-        class_figures f = figures_of(heap, c);
+        size_class class;
+        class_figures f = look_at_class(heap, c, &class);
         size_t size = size_of_class(c);
 
         out->allocs += f.allocs;
         out->live_blocks += (size_t)f.live;
         out->live_bytes += (size_t)f.live * size;
-        out->cached_bytes += (f.cached + heap->classes[c].stashed) * size;
-        out->free_bytes += heap->classes[c].free_count * size;
+        out->cached_bytes += (f.cached + class.stashed) * size;
+        out->free_bytes += class.free_count * size;
     }
+}
+
+/* Runs change their lists and their meaning all the time. */
+static void add_runs(const xvm_heap *heap, xvm_heap_stats *out)
+{
+    xvm_heap *locked = (xvm_heap *)(uintptr_t)heap;
+
+    heap_lock(locked, &locked->lock);
+    out->allocs += heap->large_allocs;
+    out->live_blocks += (size_t)(heap->large_allocs - heap->large_frees);
+    out->live_bytes += heap->large_pages << PAGE_SHIFT;
+    add_free(heap, out);
+    heap_unlock(locked, &locked->lock);
 }
 
 static uint64_t faults_since(const xvm_heap *heap)
@@ -108,13 +139,10 @@ void xvm_heap_get_stats(const xvm_heap *heap, xvm_heap_stats *out)
     out->committed_peak =
         heap->committed_peak > use.committed ? heap->committed_peak : use.committed;
     add_classes(heap, out);
-    out->allocs += heap->large_allocs;
-    out->live_blocks += (size_t)(heap->large_allocs - heap->large_frees);
-    out->live_bytes += heap->large_pages << PAGE_SHIFT;
+    add_runs(heap, out);
     out->frees = out->allocs - out->live_blocks;
     out->failures = LOAD(&heap->failures);
     out->faults = faults_since(heap);
-    add_free(heap, out);
 }
 
 /* --- every block ------------------------------------------------------------------------------ */
@@ -384,16 +412,13 @@ static void put_fields(text *t, const field *fields, size_t count, bool json)
 
 static void put_class(text *t, const xvm_heap *heap, unsigned c, bool json, bool *first)
 {
-    class_figures f = figures_of(heap, c);
-    const size_class *class = &heap->classes[c];
-    field fields[] = {{"size", size_of_class(c)},
-                      {"live", f.live},
-                      {"cached", f.cached + class->stashed},
-                      {"free", class->free_count},
-                      {"slabs", class->slab_count},
-                      {"allocs", f.allocs}};
+    size_class class;
+    class_figures f = look_at_class(heap, c, &class);
+    field fields[] = {{"size", size_of_class(c)},           {"live", f.live},
+                      {"cached", f.cached + class.stashed}, {"free", class.free_count},
+                      {"slabs", class.slab_count},          {"allocs", f.allocs}};
 
-    if (class->slab_count == 0 && f.allocs == 0)
+    if (class.slab_count == 0 && f.allocs == 0)
         return;
     put(t, json ? (*first ? "{" : ",{") : "  ");
     put_fields(t, fields, sizeof fields / sizeof *fields, json);
