@@ -162,7 +162,7 @@ XVM_API void xvm_heap_clear(xvm_heap *heap);
 
 /* Gives back what is free, but for so many bytes.
  *
- * keep       bytes
+ * keep       bytes; what is free between two blocks is given back as a whole or not at all
  * result     bytes given back to the system; 0 for a real-time heap
  * threads    any; what other threads have in their lanes stays there
  * since      0.4
