@@ -39,13 +39,13 @@ done
 for file in $clients; do
     may_include "$plain|\"(failure|heap|lock|pages|pool|tell|text|xvm/[a-z]+)\.h\"" "$file"
     forbid "a client of region.h that calls the system's half" "$(grep -nHE 'xvm_os_' "$file" |
-        grep -vE 'xvm_os_(fail_at|site|answer|tell_[a-z]+|pool_[a-z_]+|heap_[a-z_]+|watch_forks|stop)|XVM_OS_TELL')"
+        grep -vE 'xvm_os_(fail_at|site|answer|tell_[a-z]+|pool_[a-z_]+|heap_[a-z_]+|watch_forks|stop|[gs]et_error)|XVM_OS_TELL')"
 done
 
 # Examples, tools and benchmarks see what a user sees, and what lies beside them.
 for file in examples/*.[ch] tools/*.[ch] bench/*.[ch]; do
     beside=$(cd "$(dirname "$file")" 2>/dev/null && echo *.h | tr ' ' '|')
-    may_include "<[a-z]+\.h>|<xvm/[a-z]+\.h>|\"(xvm/[a-z]+\.h|$beside)\"" "$file"
+    may_include "<[a-z0-9]+\.h>|<xvm/[a-z]+\.h>|\"(xvm/[a-z]+\.h|$beside)\"" "$file"
 done
 for file in malloc/*.[ch]; do # for one system alone, as its folder says
     may_include '<[a-z/]+\.h>|"(xvm/heap|process|harness)\.h"' "$file"

@@ -29,7 +29,8 @@ typedef enum xvm_heap_flag {
     XVM_HEAP_LOCKED = 2,        /* what is committed stays in memory */
     XVM_HEAP_PREFAULT = 4,      /* no touch of what is committed faults */
     XVM_HEAP_REALTIME = 8,      /* all of max_size is committed, prefaulted and locked at creation,
-                                   and nothing is given back: no operation makes a system call */
+                                   and nothing is given back: no operation makes a system call,
+                                   but to yield to a thread that is in the middle of another */
     XVM_HEAP_ZERO_ON_FREE = 16, /* blocks are zeroed when they are freed */
     XVM_HEAP_GUARDED = 32,      /* for finding bugs: each block ends at a guard page, freed blocks
                                    are inaccessible for as long as possible */
@@ -161,7 +162,7 @@ XVM_API void xvm_heap_clear(xvm_heap *heap);
 
 /* Gives back what is free, but for so many bytes.
  *
- * keep       bytes
+ * keep       bytes; what is free between two blocks is given back as a whole or not at all
  * result     bytes given back to the system; 0 for a real-time heap
  * threads    any; what other threads have in their lanes stays there
  * since      0.4

@@ -169,12 +169,49 @@ static __attribute__((noinline)) void *refuse(xvm_heap *heap, size_t size, xvm_s
 /* Memory was refused by the region, which has said why, or by the cap. */
 static void *refuse_for(xvm_heap *heap, size_t size)
 {
-    bool capped = pages_for(heap, size) == 0 || heap->refused_by_cap;
-
-    if (capped)
+    if (LOAD(&heap->refused_by_cap))
         return refuse(heap, size, XVM_E_ADDRESS_SPACE);
     ATOMIC_ADD(&heap->failures, 1);
     return NULL;
+}
+
+/* What a take came to. One that was refused at first and had its block in the end was not refused. */
+static void *answer(xvm_heap *heap, size_t size, void *block, int error)
+{
+    if (block == NULL)
+        return refuse_for(heap, size);
+    xvm_os_set_error(error);
+    return block;
+}
+
+/* --- before a refusal ---------------------------------------------------------------------------- */
+
+/* One class's magazine and stash go back to the slabs. */
+static unsigned empty_class(xvm_heap *heap, lane *l, unsigned c)
+{
+    magazine *m = &l->heads[c];
+    unsigned count = (unsigned)filled(m), got;
+
+    heap_lock(heap, &heap->classes[c].lock);
+    got = xvm_os_heap_empty(heap, c, m->bottom + 1, count);
+    heap_unlock(heap, &heap->classes[c].lock);
+    STORE(&m->top, m->bottom);
+    STORE(&l->returned[c], l->returned[c] + count);
+    return got;
+}
+
+/* Few free blocks can keep many slabs from being empty. Before memory is refused, what this thread and
+ * the classes have goes back; false: that was nothing. Other threads' lanes are theirs. */
+static bool gather(xvm_heap *heap)
+{
+    unsigned got = 0;
+    bool shared;
+    lane *l = enter_lane(heap, &shared);
+
+    for (unsigned c = 0; c < CLASSES; c++)
+        got += empty_class(heap, l, c);
+    leave_lane(heap, shared);
+    return got != 0;
 }
 
 /* --- taking runs ------------------------------------------------------------------------------ */
@@ -189,27 +226,38 @@ static void count_large(xvm_heap *heap, uint32_t pages)
     heap->peak_pages = used > heap->peak_pages ? used : heap->peak_pages;
 }
 
-static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
+static void *take_pages(xvm_heap *heap, uint32_t pages, uint32_t align, bool *zero)
 {
-    uint32_t pages = pages_for(heap, size), start;
-    size_t align = alignment >> PAGE_SHIFT;
+    uint32_t start;
     bool taken;
 
-    if (pages == 0 || align > heap->end)
-        return NULL;
     heap_lock(heap, &heap->lock);
-    taken =
-        xvm_os_heap_take_run(heap, pages, align > 1 ? (uint32_t)align : 1, RUN_LIVE, &start, zero);
+    taken = xvm_os_heap_take_run(heap, pages, align, RUN_LIVE, &start, zero);
     if (taken)
         count_large(heap, pages);
     heap_unlock(heap, &heap->lock);
     return taken ? page_address(heap, start) : NULL;
 }
 
+static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
+{
+    size_t align = alignment > PAGE ? alignment >> PAGE_SHIFT : 1;
+    uint32_t pages = pages_for(heap, size);
+    void *block;
+
+    STORE(&heap->refused_by_cap, pages == 0 || align > heap->end);
+    if (pages == 0 || align > heap->end)
+        return NULL;
+    block = take_pages(heap, pages, (uint32_t)align, zero);
+    if (block == NULL && gather(heap))
+        block = take_pages(heap, pages, (uint32_t)align, zero);
+    return block;
+}
+
 /* --- small blocks ----------------------------------------------------------------------------- */
 
 /* A block by way of a lane that may have to be made or filled. */
-static void *take_from_lane(xvm_heap *heap, unsigned c)
+static void *try_lane(xvm_heap *heap, unsigned c)
 {
     bool shared;
     lane *l = enter_lane(heap, &shared);
@@ -220,6 +268,13 @@ static void *take_from_lane(xvm_heap *heap, unsigned c)
         block = pop(heap, m, *m->top);
     leave_lane(heap, shared);
     return block;
+}
+
+static void *take_from_lane(xvm_heap *heap, unsigned c)
+{
+    void *block = try_lane(heap, c);
+
+    return block == NULL && gather(heap) ? try_lane(heap, c) : block;
 }
 
 /* The class from which on every block of a slab is aligned; CLASSES: none is. */
@@ -263,22 +318,22 @@ static void *take_told(xvm_heap *heap, size_t size, size_t alignment, bool *zero
 static void *take_special(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
 {
     size_t align = alignment > GRAIN ? alignment : GRAIN;
+    int error = xvm_os_get_error();
     void *block = heap->told ? take_told(heap, size, align, zero)
                              : xvm_os_heap_take_guarded(heap, size, align);
 
-    return block != NULL ? block : refuse_for(heap, size);
+    return answer(heap, size, block, error);
 }
 
 /* Heaps whose every block is special have largest_small 0: of theirs only size 0 comes here. */
 static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, unsigned c)
 {
+    int error = xvm_os_get_error();
     bool zero = false;
-    void *block;
 
     if (heap->largest_small == 0)
         return take_special(heap, 0, GRAIN, &zero);
-    block = take_from_lane(heap, c);
-    return block != NULL ? block : refuse_for(heap, size_of_class(c));
+    return answer(heap, size_of_class(c), take_from_lane(heap, c), error);
 }
 
 static inline void *take_small(xvm_heap *heap, unsigned c)
@@ -313,6 +368,7 @@ static inline place place_in(const xvm_heap *heap, const unit_info *u, unsigned 
 
 static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, unsigned c, entry e)
 {
+    int error = xvm_os_get_error(); /* no lane of its own is no failure */
     bool shared;
     lane *l = enter_lane(heap, &shared);
 
@@ -320,6 +376,7 @@ static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, unsigned
         flush(heap, l, c);
     push(heap, &l->heads[c], e);
     leave_lane(heap, shared);
+    xvm_os_set_error(error);
 }
 
 static inline void give_small(xvm_heap *heap, unsigned c, entry e)
@@ -446,13 +503,12 @@ static found find_block(const xvm_heap *heap, const void *address)
 
 static void *take_other(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
 {
-    void *block;
+    int error = xvm_os_get_error();
 
     *zero = false;
     if (heap->largest_small == 0)
         return take_special(heap, size, alignment, zero);
-    block = take_large(heap, size, alignment, zero);
-    return block != NULL ? block : refuse_for(heap, size);
+    return answer(heap, size, take_large(heap, size, alignment, zero), error);
 }
 
 static __attribute__((noinline)) void *take_any(xvm_heap *heap, size_t size)
@@ -495,7 +551,7 @@ void *xvm_heap_alloc_aligned(xvm_heap *heap, size_t size, size_t alignment)
     unsigned c = CLASSES;
     bool zero = false;
 
-    if (!is_power_of_two(alignment))
+    if (!is_power_of_two(alignment) || alignment > heap->region->size)
         return refuse(heap, size, XVM_E_INVALID);
     if (alignment <= GRAIN)
         return xvm_heap_alloc(heap, size);
@@ -596,6 +652,7 @@ bool xvm_heap_owns(const xvm_heap *heap, const void *address)
 static bool resize(xvm_heap *heap, const found *b, size_t size)
 {
     uint32_t pages = pages_for(heap, size), before;
+    int error = xvm_os_get_error();
     bool done;
 
     if (heap->largest_small == 0)
@@ -606,10 +663,13 @@ static bool resize(xvm_heap *heap, const found *b, size_t size)
         return false;
     heap_lock(heap, &heap->lock);
     before = pages_of(&heap->pages[b->page]);
+    if (pages < before && (heap->flags & XVM_HEAP_ZERO_ON_FREE) != 0)
+        memset(page_address(heap, b->page + pages), 0, (size_t)(before - pages) << PAGE_SHIFT);
     done = pages == before || xvm_os_heap_resize_run(heap, b->page, pages);
     if (done)
         heap->large_pages = heap->large_pages - before + pages;
     heap_unlock(heap, &heap->lock);
+    xvm_os_set_error(error); /* a move may still do */
     return done;
 }
 

@@ -72,12 +72,15 @@ static bool take_pages(xvm_heap *heap, size_t size, size_t alignment, uint32_t *
     size_t whole = round_up(round_up(size, alignment), unit) + unit;
     bool zero;
 
-    if (whole < size || whole >> PAGE_SHIFT > heap->end || align >> PAGE_SHIFT > heap->end)
+    STORE(&heap->refused_by_cap, true);
+    if (size > UINT32_MAX || whole < size || whole >> PAGE_SHIFT > heap->end ||
+        align >> PAGE_SHIFT > heap->end)
         return false;
     while (!xvm_os_heap_take_run(heap, (uint32_t)(whole >> PAGE_SHIFT),
                                  (uint32_t)(align >> PAGE_SHIFT), RUN_LIVE, start, &zero))
         if (!release_oldest(heap))
             return false;
+    STORE(&heap->refused_by_cap, false);
     return true;
 }
 
@@ -108,8 +111,6 @@ void *xvm_os_heap_take_guarded(xvm_heap *heap, size_t size, size_t alignment)
     unsigned char *block = NULL;
     uint32_t start;
 
-    if (size > UINT32_MAX)
-        return NULL;
     heap_lock(heap, &heap->lock);
     if (take_pages(heap, size, alignment, &start)) {
         if (open_pages(heap, start)) {
@@ -167,6 +168,7 @@ static bool is_intact(const xvm_heap *heap, uint32_t start)
 
 xvm_misuse xvm_os_heap_give_guarded(xvm_heap *heap, void *address)
 {
+    int error = xvm_os_get_error();
     xvm_misuse wrong;
     uint32_t start;
     size_t size;
@@ -180,6 +182,7 @@ xvm_misuse xvm_os_heap_give_guarded(xvm_heap *heap, void *address)
         heap->large_frees++;
         heap->large_pages -= pages_of(&heap->pages[start]);
         quarantine(heap, start);
+        xvm_os_set_error(error);
     }
     heap_unlock(heap, &heap->lock);
     return wrong;

@@ -23,6 +23,7 @@
  *      it is in its class's list exactly when that is not 0.
  *   5  A CACHED block is in exactly one magazine or stash; what is in them is CACHED.
  *   6  frontier <= touched <= committed <= end; what lies from touched on is zero.
+ *   7  Lines of states, but for the first, are a slab's or in a free chunk.
  *
  * Locks: a class's lock for its stash and slabs, the heap's for runs and tables; taken in that order.
  * A lane is its thread's alone. Threads beyond the lanes share one, under a lock.
@@ -50,7 +51,8 @@ enum {
     UNIT_PAGES = UNIT / PAGE,
     CLASSES = 72,
     LARGEST_SMALL = 32 << 10,
-    STATE_SHIFT = 6, /* states of a slab come in lines of 64 */
+    STATE_SHIFT = 6, /* states of a slab come in lines of 64, */
+    ORDERS = 7,      /* in chunks of 1, 2, 4 ... 64 of them */
     BIN_GROUPS = 26, /* of free runs: powers of two pages */
     BIN_FINE = 8,    /* and eight steps between two of them */
     STASH = 128
@@ -79,6 +81,7 @@ typedef struct page_info {
     uint32_t next, prev; /* free: the list; + 1 */
 } page_info;
 
+/* RUN_ZERO of a free run: it was given back. All of it is zero where a page is the unit of that. */
 enum { RUN_INSIDE = 0, RUN_FREE = 1, RUN_LIVE = 2, RUN_SLAB = 3, KIND_MASK = 3, RUN_ZERO = 4 };
 
 static inline unsigned kind_of(const page_info *p)
@@ -136,9 +139,8 @@ typedef struct size_class {
     uint32_t size, blocks; /* of a slab */
     uint32_t span;         /* bytes of a slab that are blocks */
     uint32_t reciprocal;   /* ceil(2^32 / size) */
-    uint32_t lines;        /* of states, of a slab */
+    uint32_t order;        /* of the chunk of lines that has the states of a slab */
     uint32_t slabs;        /* list of those with free blocks; unit + 1 */
-    uint32_t spare_states; /* lines that a slab of this class gave back; line + 1 */
     uint32_t slab_count, free_count;
     uint32_t stashed;
     entry stash[STASH];
@@ -172,6 +174,7 @@ struct xvm_heap {
     uint32_t bin_groups, bin_fine[BIN_GROUPS];  /* bits of those that are not empty */
     table unit_table, page_table, state_table, lane_table;
     uint32_t state_lines, lane_count; /* used */
+    uint32_t chunks[ORDERS];          /* free ones below state_lines; line + 1 */
     size_t free_pages, dirty_pages;   /* of free runs */
     size_t grow_step, trim_threshold, peak_pages;
     unsigned frees_in_row;
@@ -230,8 +233,11 @@ void xvm_os_heap_free_run(xvm_heap *heap, uint32_t start);
 /* A live run becomes smaller or larger in place; false: the next pages are not free. */
 bool xvm_os_heap_resize_run(xvm_heap *heap, uint32_t start, uint32_t pages);
 
-/* Gives back free pages but for so many; the pages given back. */
+/* Gives back free pages but for so many, runs in the middle as wholes; the pages given back. */
 size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep);
+
+/* Memory for a part of the region, and what the flags ask for; on failure it is given back. */
+xvm_status xvm_os_heap_hold(xvm_heap *heap, size_t offset, size_t size);
 
 /* So many bytes of a table can be used. */
 bool xvm_os_heap_need(xvm_heap *heap, table *t, size_t size);
@@ -243,6 +249,13 @@ unsigned xvm_os_heap_carve(xvm_heap *heap, unsigned c, entry *into, unsigned cou
 
 /* Returns CACHED blocks to the stash, and to their slabs where it is full. */
 void xvm_os_heap_return(xvm_heap *heap, unsigned c, const entry *from, unsigned count);
+
+/* Returns CACHED blocks and the whole stash to their slabs, and every empty slab to the runs: there is
+ * no other memory. How many blocks. */
+unsigned xvm_os_heap_empty(xvm_heap *heap, unsigned c, const entry *from, unsigned count);
+
+/* Lines in free chunks; what is no chunk counts as all there could be. */
+size_t xvm_os_heap_free_lines(const xvm_heap *heap);
 
 /* --- guarded.c: heaps that find bugs ---------------------------------------------------------- */
 

@@ -42,8 +42,9 @@ typedef struct layout {
     size_t area, area_size; /* from the base of the region */
 } layout;
 
-/* How a region of so many bytes is divided. States are a byte for each granule at the most; what the
- * area really has room for is a little less, which costs addresses only. False: it is too small. */
+/* How a region of so many bytes is divided. States are a byte for each granule at the most, and those of
+ * one more unit, the first line of which is nobody's: the metadata is larger than a unit, so that a
+ * byte for each granule of the region has room for it. False: it is too small. */
 static bool divide(const xvm_region *region, layout *out)
 {
     size_t unit = xvm_commit_unit(region), at = 0, size = region->size, slack;
@@ -60,6 +61,16 @@ static bool divide(const xvm_region *region, layout *out)
     return out->area_size >= 4 * (size_t)UNIT;
 }
 
+/* Of the chunk of lines for the states of so many blocks. */
+static uint32_t order_for(uint32_t blocks)
+{
+    uint32_t order = 0;
+
+    while ((size_t)1 << STATE_SHIFT << order < blocks)
+        order++;
+    return order;
+}
+
 static void set_classes(xvm_heap *heap)
 {
     for (unsigned c = 0; c < CLASSES; c++) {
@@ -69,7 +80,7 @@ static void set_classes(xvm_heap *heap)
         class->size = size_of_class(c);
         class->blocks = UNIT / class->size;
         class->span = class->blocks * class->size;
-        class->lines = (uint32_t)(round_up(class->blocks, 1 << STATE_SHIFT) >> STATE_SHIFT);
+        class->order = order_for(class->blocks);
         reciprocal = (((uint64_t)1 << 32) + class->size - 1) / class->size;
         heap->reciprocals[c + 1] = reciprocal << 32 | class->size;
     }
@@ -168,20 +179,9 @@ static void delist(xvm_heap *heap)
 
 /* --- creating --------------------------------------------------------------------------------- */
 
-static xvm_status hold(xvm_heap *heap, size_t offset, size_t size)
-{
-    xvm_status status = xvm_commit(heap->region, offset, size);
-
-    if (status == XVM_OK && (heap->flags & (XVM_HEAP_LOCKED | XVM_HEAP_REALTIME)) != 0)
-        status = xvm_lock(heap->region, offset, size);
-    if (status == XVM_OK && (heap->flags & (XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME)) != 0)
-        status = xvm_prefault(heap->region, offset, size);
-    return status;
-}
-
 static xvm_status hold_table(xvm_heap *heap, table *t, size_t size)
 {
-    xvm_status status = hold(heap, t->offset, size);
+    xvm_status status = xvm_os_heap_hold(heap, t->offset, size);
 
     if (status == XVM_OK)
         t->committed = size;
@@ -193,7 +193,7 @@ static xvm_status hold_table(xvm_heap *heap, table *t, size_t size)
 static xvm_status provide(xvm_heap *heap, size_t size, bool all)
 {
     size_t pages = size >> PAGE_SHIFT, lanes = all ? heap->lane_table.size : 0;
-    xvm_status status = hold(heap, page_offset(heap, 0), size);
+    xvm_status status = xvm_os_heap_hold(heap, page_offset(heap, 0), size);
 
     if (status == XVM_OK)
         status =
@@ -201,7 +201,7 @@ static xvm_status provide(xvm_heap *heap, size_t size, bool all)
     if (status == XVM_OK)
         status = hold_table(heap, &heap->page_table, pages * sizeof(page_info));
     if (status == XVM_OK && all)
-        status = hold_table(heap, &heap->state_table, size >> GRAIN_SHIFT);
+        status = hold_table(heap, &heap->state_table, (size + UNIT) >> GRAIN_SHIFT);
     if (status == XVM_OK && lanes != 0)
         status = hold_table(heap, &heap->lane_table, lanes);
     if (status == XVM_OK)
@@ -242,7 +242,7 @@ static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_optio
     heap->trim_threshold = (o->flags & XVM_HEAP_REALTIME) != 0 ? SIZE_MAX : o->trim_threshold;
     set_places(heap, &l);
     set_classes(heap);
-    status = hold(heap, 0, sizeof *heap);
+    status = xvm_os_heap_hold(heap, 0, sizeof *heap);
     if (status == XVM_OK)
         status = furnish(heap, o);
     if (status != XVM_OK) {
@@ -324,20 +324,26 @@ static void forget_told(const xvm_heap *heap)
         xvm_os_tell_live(heap->area, (size_t)heap->touched << PAGE_SHIFT);
 }
 
+static void give_back(xvm_heap *heap)
+{
+    xvm_region own = heap->own;
+
+    if (heap->region == &heap->own)
+        (void)xvm_release(&own);
+    else
+        (void)xvm_decommit(heap->region, 0, heap->region->size);
+}
+
 void xvm_heap_destroy(xvm_heap *heap)
 {
-    xvm_region own;
+    int error = xvm_os_get_error();
 
     if (heap == NULL)
         return;
     delist(heap);
     forget_told(heap);
-    if (heap->region != &heap->own) {
-        (void)xvm_decommit(heap->region, 0, heap->region->size);
-        return;
-    }
-    own = heap->own;
-    (void)xvm_release(&own);
+    give_back(heap);
+    xvm_os_set_error(error);
 }
 
 static void empty_lane(lane *l)
@@ -357,29 +363,53 @@ static void forget_blocks(xvm_heap *heap)
     for (unsigned c = 0; c < CLASSES; c++) {
         size_class *class = &heap->classes[c];
 
-        class->slabs = class->spare_states = 0;
+        class->slabs = 0;
         class->slab_count = class->free_count = class->stashed = 0;
     }
 }
 
-void xvm_heap_clear(xvm_heap *heap)
+/* The blocks' bytes, once nobody has them. */
+static void forget_contents(xvm_heap *heap, size_t pages)
+{
+    unsigned flags = heap->flags;
+
+    if ((flags & XVM_HEAP_GUARDED) != 0)
+        (void)xvm_guard(heap->region, page_offset(heap, 0), pages << PAGE_SHIFT);
+    else if ((flags & XVM_HEAP_ZERO_ON_FREE) != 0)
+        memset(heap->area, 0, (size_t)heap->touched << PAGE_SHIFT);
+    if (heap->told)
+        xvm_os_tell_dead(heap->area, (size_t)heap->touched << PAGE_SHIFT);
+}
+
+static void forget_runs(xvm_heap *heap)
 {
     size_t pages = heap->frontier;
 
-    forget_told(heap);
-    forget_blocks(heap);
     memset(heap->units, 0, round_up(pages, UNIT_PAGES) / UNIT_PAGES * sizeof(unit_info));
     memset(heap->pages, 0, pages * sizeof(page_info));
     if (heap->state_lines > 1) /* the first one is nobody's */
         memset(heap->states, 0, (size_t)heap->state_lines << STATE_SHIFT);
     memset(heap->bins, 0, sizeof heap->bins);
     memset(heap->bin_fine, 0, sizeof heap->bin_fine);
+    memset(heap->chunks, 0, sizeof heap->chunks);
     heap->bin_groups = 0;
     heap->state_lines = 1;
     heap->free_pages = heap->dirty_pages = heap->large_pages = 0;
     heap->large_frees = heap->large_allocs;
     heap->oldest = heap->newest = 0;
     STORE(&heap->frontier, 0u);
+}
+
+void xvm_heap_clear(xvm_heap *heap)
+{
+    size_t pages = heap->frontier;
+    int error = xvm_os_get_error();
+
+    forget_told(heap);
+    forget_blocks(heap);
+    forget_runs(heap);
     if (heap->trim_threshold != SIZE_MAX)
         (void)xvm_os_heap_purge(heap, heap->trim_threshold >> PAGE_SHIFT);
+    forget_contents(heap, pages);
+    xvm_os_set_error(error);
 }

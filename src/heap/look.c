@@ -363,12 +363,23 @@ static bool check_cached(const xvm_heap *heap, unsigned c, const counts *n)
     return cached == n->cached[c];
 }
 
+/* Rule 7. */
+static bool check_lines(const xvm_heap *heap)
+{
+    size_t lines = 1;
+
+    for (unsigned c = 0; c < CLASSES; c++)
+        lines += (size_t)heap->classes[c].slab_count << heap->classes[c].order;
+    return xvm_os_heap_free_lines(heap) == heap->state_lines - lines;
+}
+
 static bool is_sound(const xvm_heap *heap)
 {
     counts n = {0};
 
     if (heap->frontier > heap->touched || heap->touched > heap->committed ||
-        heap->committed > heap->end || !check_runs(heap, &n) || !check_lists(heap, &n))
+        heap->committed > heap->end || !check_runs(heap, &n) || !check_lists(heap, &n) ||
+        !check_lines(heap))
         return false;
     for (unsigned c = 0; c < CLASSES; c++)
         if (!check_class(heap, c, &n) || !check_cached(heap, c, &n))

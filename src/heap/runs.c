@@ -8,6 +8,7 @@
  * to size; what is freed is merged with its neighbours at once, and into the frontier.
  */
 #include "heap.h"
+#include "tell.h"
 
 enum { NONE = 0 };
 
@@ -19,6 +20,22 @@ static page_info *info(const xvm_heap *heap, uint32_t page)
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
+}
+
+/* Pages of the heap in the smallest part of the region that can be given back. */
+static uint32_t unit_pages(const xvm_heap *heap)
+{
+    size_t unit = xvm_commit_unit(heap->region);
+
+    return unit > PAGE ? (uint32_t)(unit >> PAGE_SHIFT) : 1;
+}
+
+/* The first page from page on whose address is a multiple of so many pages. */
+static size_t aligned_page(const xvm_heap *heap, uint32_t page, uint32_t align)
+{
+    size_t first = (uintptr_t)heap->area >> PAGE_SHIFT;
+
+    return round_up(first + page, align) - first;
 }
 
 /* --- lists of free runs ----------------------------------------------------------------------- */
@@ -114,6 +131,29 @@ static void set_touched(xvm_heap *heap, uint32_t page)
 
 /* --- the frontier ----------------------------------------------------------------------------- */
 
+xvm_status xvm_os_heap_hold(xvm_heap *heap, size_t offset, size_t size)
+{
+    xvm_status status = xvm_commit(heap->region, offset, size);
+
+    if (status != XVM_OK)
+        return status;
+    if ((heap->flags & (XVM_HEAP_LOCKED | XVM_HEAP_REALTIME)) != 0)
+        status = xvm_lock(heap->region, offset, size);
+    if (status == XVM_OK && (heap->flags & (XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME)) != 0)
+        status = xvm_prefault(heap->region, offset, size);
+    if (status != XVM_OK)
+        (void)xvm_decommit(heap->region, offset, size);
+    return status;
+}
+
+static bool grow_table(xvm_heap *heap, table *t, size_t size)
+{
+    if (xvm_os_heap_hold(heap, t->offset + t->committed, size - t->committed) != XVM_OK)
+        return false;
+    t->committed = size;
+    return true;
+}
+
 bool xvm_os_heap_need(xvm_heap *heap, table *t, size_t size)
 {
     size_t step = t->committed / 2 > UNIT ? t->committed / 2 : UNIT;
@@ -121,36 +161,19 @@ bool xvm_os_heap_need(xvm_heap *heap, table *t, size_t size)
 
     if (size <= t->committed)
         return true;
+    STORE(&heap->refused_by_cap, size > t->size);
     if (size > t->size)
         return false;
-    far = far < t->size ? far : t->size;
-    if (xvm_commit(heap->region, t->offset + t->committed, far - t->committed) != XVM_OK) {
-        far = size;
-        if (xvm_commit(heap->region, t->offset + t->committed, far - t->committed) != XVM_OK)
-            return false;
-    }
-    t->committed = far;
-    return true;
+    return grow_table(heap, t, far < t->size ? far : t->size) || grow_table(heap, t, size);
 }
 
 /* Memory for the pages below far, and what the flags ask for. */
 static bool commit_pages(xvm_heap *heap, uint32_t far)
 {
-    size_t at = page_offset(heap, heap->committed);
     size_t size = (size_t)(far - heap->committed) << PAGE_SHIFT;
-    xvm_status status = xvm_commit(heap->region, at, size);
 
-    if (status != XVM_OK)
+    if (xvm_os_heap_hold(heap, page_offset(heap, heap->committed), size) != XVM_OK)
         return false;
-    if ((heap->flags & (XVM_HEAP_LOCKED | XVM_HEAP_REALTIME)) != 0)
-        status = xvm_lock(heap->region, at, size);
-    if (status == XVM_OK &&
-        (heap->flags & (XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME)) != 0)
-        status = xvm_prefault(heap->region, at, size);
-    if (status != XVM_OK) {
-        (void)xvm_decommit(heap->region, at, size);
-        return false;
-    }
     heap->committed = far;
     return true;
 }
@@ -200,23 +223,15 @@ static void leave_gap(xvm_heap *heap, uint32_t from, uint32_t to, bool zero)
         link_run(heap, from, to - from, zero ? RUN_ZERO : 0);
 }
 
-/* The first page from this one on that is aligned away from 0: the area itself is a multiple of UNIT
- * only. */
-static size_t align_page(const xvm_heap *heap, size_t page, uint32_t align)
-{
-    size_t before = ((uintptr_t)heap->area >> PAGE_SHIFT) & (align - 1);
-
-    return round_up(page + before, align) - before;
-}
-
 static bool take_from_frontier(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
                                uint32_t *start, bool *zero)
 {
-    size_t at = align_page(heap, heap->frontier, align);
+    size_t at = aligned_page(heap, heap->frontier, align);
     uint32_t end;
+    bool capped = at > heap->end || pages > heap->end - at;
 
-    heap->refused_by_cap = at > heap->end || pages > heap->end - at;
-    if (heap->refused_by_cap)
+    STORE(&heap->refused_by_cap, capped);
+    if (capped)
         return false;
     end = (uint32_t)at + pages;
     if (!reach(heap, end))
@@ -248,9 +263,10 @@ static void cut(xvm_heap *heap, uint32_t run, uint32_t at, uint32_t pages, unsig
 static bool fits(const xvm_heap *heap, uint32_t run, uint32_t pages, uint32_t align,
                  uint32_t *start)
 {
-    *start = (uint32_t)align_page(heap, run, align);
-    return *start - run <= pages_of(info(heap, run)) &&
-           pages <= pages_of(info(heap, run)) - (*start - run);
+    size_t before = aligned_page(heap, run, align) - run;
+
+    *start = run + (uint32_t)before;
+    return before <= pages_of(info(heap, run)) && pages <= pages_of(info(heap, run)) - before;
 }
 
 bool xvm_os_heap_take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
@@ -262,7 +278,7 @@ bool xvm_os_heap_take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsign
         found = pages + align < heap->end ? find_run(heap, pages + align - 1) : NONE;
     if (found == NONE || !fits(heap, found - 1, pages, align, start))
         return take_from_frontier(heap, pages, align, kind, start, zero);
-    *zero = (info(heap, found - 1)->size_kind & RUN_ZERO) != 0;
+    *zero = (info(heap, found - 1)->size_kind & RUN_ZERO) != 0 && unit_pages(heap) == 1;
     cut(heap, found - 1, *start, pages, kind);
     return true;
 }
@@ -336,34 +352,36 @@ bool xvm_os_heap_resize_run(xvm_heap *heap, uint32_t start, uint32_t pages)
 
 /* --- giving back ------------------------------------------------------------------------------ */
 
-/* Behind the frontier lie pages that were used: they go at once, with the charge. */
-static size_t purge_tail(xvm_heap *heap)
+/* Behind the frontier lie pages that were used: they go first, with the charge. */
+static size_t purge_tail(xvm_heap *heap, size_t pages)
 {
-    uint32_t keep = (uint32_t)round_up(heap->frontier, heap->commit_pages);
+    uint32_t keep = (uint32_t)round_up(heap->frontier + pages, heap->commit_pages);
     size_t dirty = heap->touched > keep ? heap->touched - keep : 0;
 
     if (keep >= heap->committed ||
         xvm_decommit(heap->region, page_offset(heap, keep),
                      (size_t)(heap->committed - keep) << PAGE_SHIFT) != XVM_OK)
         return 0;
+    if (heap->told && dirty != 0) /* whose memory is there next need not be told of us */
+        xvm_os_tell_live(page_address(heap, keep), dirty << PAGE_SHIFT);
     heap->committed = keep;
     set_touched(heap, smaller(heap->touched, keep));
     return dirty;
 }
 
-/* A free run in the middle keeps its charge and gives its memory back; whole ones only are zero. */
+/* A free run in the middle keeps its charge and gives back its whole units of commit. */
 static size_t purge_run(xvm_heap *heap, uint32_t start)
 {
-    uint32_t pages = pages_of(info(heap, start));
+    uint32_t pages = pages_of(info(heap, start)), unit = unit_pages(heap);
+    size_t from = round_up(start, unit), to = round_down((size_t)start + pages, unit);
+    size_t given = from < to ? to - from : 0;
 
-    if (xvm_discard(heap->region, page_offset(heap, start), (size_t)pages << PAGE_SHIFT,
-                    XVM_DISCARD_ZERO) != XVM_OK)
+    if (given != 0 && xvm_discard(heap->region, page_offset(heap, (uint32_t)from),
+                                  given << PAGE_SHIFT, XVM_DISCARD_ZERO) != XVM_OK)
         return 0;
-    if (xvm_commit_unit(heap->region) > PAGE)
-        return pages; /* its edges may still be what they were */
     info(heap, start)->size_kind |= RUN_ZERO;
     heap->dirty_pages -= pages;
-    return pages;
+    return given;
 }
 
 static size_t purge_list(xvm_heap *heap, uint32_t head, size_t keep)
@@ -376,16 +394,30 @@ static size_t purge_list(xvm_heap *heap, uint32_t head, size_t keep)
     return given;
 }
 
-size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep)
+/* Runs in the middle, the largest first. Where what is committed must be in memory they stay: they are
+ * committed. */
+static size_t purge_runs(xvm_heap *heap, size_t keep)
 {
     size_t given = 0;
 
-    if ((heap->flags & (XVM_HEAP_REALTIME | XVM_HEAP_GUARDED)) != 0)
-        return 0; /* nothing, or all of it as soon as it was free */
-    if (heap->touched - heap->frontier > keep)
-        given = purge_tail(heap);
+    if ((heap->flags & (XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT)) != 0)
+        return 0;
     for (int group = BIN_GROUPS - 1; group >= 0 && heap->dirty_pages > keep; group--)
         for (int fine = BIN_FINE - 1; fine >= 0 && heap->dirty_pages > keep; fine--)
             given += purge_list(heap, heap->bins[group][fine], keep);
+    return given;
+}
+
+size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep)
+{
+    size_t behind = keep > heap->dirty_pages ? keep - heap->dirty_pages : 0, given = 0;
+    int error = xvm_os_get_error();
+
+    if ((heap->flags & (XVM_HEAP_REALTIME | XVM_HEAP_GUARDED)) != 0)
+        return 0; /* nothing, or all of it as soon as it was free */
+    if (heap->committed - heap->frontier > behind)
+        given = purge_tail(heap, behind);
+    given += purge_runs(heap, keep);
+    xvm_os_set_error(error); /* what was refused is kept, and that is all */
     return given;
 }

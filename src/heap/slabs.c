@@ -7,7 +7,8 @@
  *   1  Taking goes to the first slab of the list until it has no free block left; it leaves the list.
  *   2  A slab that gets its first free block back becomes the first of the list: the fullest are used
  *      first, so that the others become empty.
- *   3  A slab with all blocks free goes back to the runs, but for the last one of its class.
+ *   3  A slab with all blocks free goes back to the runs, but for the last one of its class; that one,
+ *      too, before memory is refused.
  */
 #include <string.h>
 
@@ -52,47 +53,132 @@ static void unlink_slab(xvm_heap *heap, size_class *class, uint32_t unit)
         class->slabs = u->next;
 }
 
-/* --- slabs come and go ------------------------------------------------------------------------ */
+/* --- lines of states -------------------------------------------------------------------------- */
 
-/* Lines of states for a slab: of one that is gone, or new ones. They are zero: FREE. */
-static bool take_states(xvm_heap *heap, size_class *class, uint32_t *line)
+/* Free lines are in chunks of a power of two of them, at a multiple of it, and two halves become one again
+ * (buddies: Knowlton, "A fast storage allocator", 1965): what one class gave back serves every other. As
+ * a chunk is never more than a unit's worth, there is one for each unit of the area, whatever the
+ * slabs before were. */
+typedef struct chunk {
+    unsigned char mark, unused[3]; /* no state is that large; what is not free begins with one */
+    uint32_t next, prev;           /* + 1 */
+} chunk;
+
+enum { MARK = 128 }; /* + the order */
+
+static chunk *chunk_at(const xvm_heap *heap, uint32_t line)
 {
-    size_t lines = heap->state_lines;
+    return (chunk *)(void *)(heap->states + ((size_t)line << STATE_SHIFT));
+}
 
-    if (class->spare_states != NONE) {
-        uint32_t *next =
-            (uint32_t *)(void *)(heap->states + ((size_t)(class->spare_states - 1) << STATE_SHIFT));
+static void link_chunk(xvm_heap *heap, uint32_t line, unsigned order)
+{
+    uint32_t *head = &heap->chunks[order];
 
-        *line = class->spare_states - 1;
-        class->spare_states = *next;
-        *next = 0;
-        return true;
-    }
-    if (!xvm_os_heap_need(heap, &heap->state_table, (lines + class->lines) << STATE_SHIFT))
+    *chunk_at(heap, line) = (chunk){.mark = (unsigned char)(MARK + order), .next = *head};
+    if (*head != NONE)
+        chunk_at(heap, *head - 1)->prev = line + 1;
+    *head = line + 1;
+}
+
+/* All its bytes are zero then, which is FREE. */
+static void unlink_chunk(xvm_heap *heap, uint32_t line, unsigned order)
+{
+    chunk *c = chunk_at(heap, line);
+
+    if (c->next != NONE)
+        chunk_at(heap, c->next - 1)->prev = c->prev;
+    if (c->prev != NONE)
+        chunk_at(heap, c->prev - 1)->next = c->next;
+    else
+        heap->chunks[order] = c->next;
+    *c = (chunk){0};
+}
+
+/* Lines that no slab has had yet. Those before the first multiple are chunks as well. */
+static bool take_new_lines(xvm_heap *heap, unsigned order, uint32_t *line)
+{
+    size_t at = round_up(heap->state_lines, (size_t)1 << order), end = at + ((size_t)1 << order);
+    uint32_t gap = heap->state_lines;
+
+    if (!xvm_os_heap_need(heap, &heap->state_table, end << STATE_SHIFT))
         return false;
-    *line = (uint32_t)lines;
-    heap->state_lines += class->lines;
+    for (unsigned k; gap != at; gap += 1u << k) {
+        k = (unsigned)__builtin_ctz(gap);
+        link_chunk(heap, gap, k);
+    }
+    *line = (uint32_t)at;
+    heap->state_lines = (uint32_t)end;
     return true;
 }
 
-static void give_states(xvm_heap *heap, size_class *class, uint32_t line)
+/* The smallest chunk that is large enough; what is not wanted of it stays free. */
+static bool take_lines(xvm_heap *heap, unsigned order, uint32_t *line)
 {
-    memcpy(heap->states + ((size_t)line << STATE_SHIFT), &class->spare_states, sizeof(uint32_t));
-    class->spare_states = line + 1;
+    unsigned found = order;
+
+    while (found < ORDERS && heap->chunks[found] == NONE)
+        found++;
+    if (found == ORDERS)
+        return take_new_lines(heap, order, line);
+    *line = heap->chunks[found] - 1;
+    unlink_chunk(heap, *line, found);
+    while (found-- > order)
+        link_chunk(heap, *line + (1u << found), found);
+    return true;
+}
+
+static bool is_chunk(const xvm_heap *heap, uint32_t line, unsigned order)
+{
+    return line + (1u << order) <= heap->state_lines && chunk_at(heap, line)->mark == MARK + order;
+}
+
+/* Lines of a slab of which all blocks were FREE. */
+static void give_lines(xvm_heap *heap, uint32_t line, unsigned order)
+{
+    for (; order < ORDERS - 1 && is_chunk(heap, line ^ 1u << order, order); order++) {
+        unlink_chunk(heap, line ^ 1u << order, order);
+        line &= ~(1u << order);
+    }
+    link_chunk(heap, line, order);
+}
+
+size_t xvm_os_heap_free_lines(const xvm_heap *heap)
+{
+    size_t lines = 0;
+
+    for (unsigned order = 0; order < ORDERS; order++)
+        for (uint32_t at = heap->chunks[order]; at != NONE; at = chunk_at(heap, at - 1)->next) {
+            if (lines > heap->state_lines || !is_chunk(heap, at - 1, order))
+                return SIZE_MAX;
+            lines += (size_t)1 << order;
+        }
+    return lines;
+}
+
+/* --- slabs come and go ------------------------------------------------------------------------ */
+
+/* A unit, and lines for its states; the unit first: where there is one, there are lines. */
+static bool take_slab(xvm_heap *heap, unsigned order, uint32_t *page, uint32_t *line)
+{
+    bool zero;
+
+    if (!xvm_os_heap_take_run(heap, UNIT_PAGES, UNIT_PAGES, RUN_SLAB, page, &zero))
+        return false;
+    if (take_lines(heap, order, line))
+        return true;
+    xvm_os_heap_free_run(heap, *page);
+    return false;
 }
 
 static bool add_slab(xvm_heap *heap, unsigned c)
 {
     size_class *class = &heap->classes[c];
     uint32_t page, line = 0;
-    bool zero, taken;
+    bool taken;
 
     heap_lock(heap, &heap->lock);
-    taken = take_states(heap, class, &line);
-    if (taken && !xvm_os_heap_take_run(heap, UNIT_PAGES, UNIT_PAGES, RUN_SLAB, &page, &zero)) {
-        give_states(heap, class, line);
-        taken = false;
-    }
+    taken = take_slab(heap, class->order, &page, &line);
     heap_unlock(heap, &heap->lock);
     if (!taken)
         return false;
@@ -113,7 +199,7 @@ static void drop_slab(xvm_heap *heap, size_class *class, uint32_t unit)
     class->free_count -= class->blocks;
     STORE(&u->size_class, (uint16_t)0);
     heap_lock(heap, &heap->lock);
-    give_states(heap, class, u->states);
+    give_lines(heap, u->states, class->order);
     xvm_os_heap_free_run(heap, unit * UNIT_PAGES);
     heap_unlock(heap, &heap->lock);
 }
@@ -244,4 +330,24 @@ void xvm_os_heap_return(xvm_heap *heap, unsigned c, const entry *from, unsigned 
     class->stashed += kept;
     while (kept < count)
         kept += return_to_unit(heap, class, from + kept, count - kept);
+}
+
+/* Blocks back to their slabs. */
+static void return_all(xvm_heap *heap, size_class *class, const entry *from, unsigned count)
+{
+    for (unsigned i = 0; i < count;)
+        i += return_to_unit(heap, class, from + i, count - i);
+}
+
+unsigned xvm_os_heap_empty(xvm_heap *heap, unsigned c, const entry *from, unsigned count)
+{
+    size_class *class = &heap->classes[c];
+    unsigned stashed = class->stashed, slabs = class->slab_count;
+
+    class->stashed = 0;
+    return_all(heap, class, class->stash, stashed);
+    return_all(heap, class, from, count);
+    if (class->slab_count == 1 && class->free_count == class->blocks)
+        drop_slab(heap, class, class->slabs - 1);
+    return stashed + count + (slabs - class->slab_count);
 }

@@ -140,13 +140,14 @@ unsigned xvm_os_thread_number(void)
 void xvm_os_pause(unsigned round)
 {
     struct timespec nap = {0, 50000};
+    int error = errno;
 
     if (round < SPINS)
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
     else if (round < YIELDS)
         (void)sched_yield();
-    else
-        (void)nanosleep(&nap, NULL);
+    else if (nanosleep(&nap, NULL) != 0)
+        errno = error; /* a signal came: one waits again */
 }
 
 void xvm_os_sleep(unsigned milliseconds)

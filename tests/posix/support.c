@@ -74,9 +74,9 @@ static void *run_worker(void *argument)
 
 void run_threads(int count, void (*work)(void *context, int index), void *context)
 {
-    worker workers[32];
+    static worker workers[300];
 
-    CHECK(count <= 32);
+    CHECK(count <= 300);
     for (int i = 0; i < count; i++) {
         workers[i] = (worker){.work = work, .context = context, .index = i};
         CHECK(pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]) == 0);

@@ -69,9 +69,9 @@ static DWORD WINAPI run_worker(void *argument)
 
 void run_threads(int count, void (*work)(void *context, int index), void *context)
 {
-    worker workers[32];
+    static worker workers[300];
 
-    CHECK(count <= 32);
+    CHECK(count <= 300);
     for (int i = 0; i < count; i++) {
         workers[i] = (worker){.work = work, .context = context, .index = i};
         workers[i].thread = CreateThread(NULL, 0, run_worker, &workers[i], 0, NULL);
