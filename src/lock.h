@@ -54,6 +54,12 @@ static inline void spin_unlock(unsigned *lock)
     STORE_RELEASE(lock, 0u);
 }
 
+/* Milliseconds, coarse and cheap. */
+static inline uint64_t clock_now(void)
+{
+    return xvm_os_clock();
+}
+
 /* Waits for another thread, longer with each round. */
 static inline void wait_a_little(unsigned round)
 {
@@ -70,6 +76,17 @@ static inline unsigned thread_number(void)
 static inline unsigned known_thread(void)
 {
     return xvm_os_known_thread();
+}
+
+/* Nobody has that number, and nobody gets it until it is free again; false: a living thread has it. */
+static inline bool hold_thread_number(unsigned number)
+{
+    return xvm_os_hold_thread_number(number) != 0;
+}
+
+static inline void free_thread_number(unsigned number)
+{
+    xvm_os_free_thread_number(number);
 }
 
 /* Every thread of the process has passed a full memory barrier meanwhile, so that threads which only

@@ -263,6 +263,10 @@ void *xvm_os_thread_room(void (*drop)(void *room));
 /* Asleep. */
 void xvm_os_sleep(unsigned milliseconds);
 
+/* Milliseconds that have passed since some time before, in steps of twenty at the most; never 0. A few
+ * nanoseconds, no system call. */
+uint64_t xvm_os_clock(void);
+
 /* Writes a message to the standard error output and ends the process abnormally. */
 void xvm_os_stop(const char *message, size_t size);
 
@@ -277,6 +281,11 @@ void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in
 /* A small number, 1 and up, that no other living thread of this process has, given back when the thread
  * ends; 0: they have run out, or this thread has given its own back. */
 unsigned xvm_os_thread_number(void);
+
+/* Takes a number, of which the caller knows that it was given once, when no living thread has it; 0: one
+ * has. Until it is free again nobody else gets it. */
+int xvm_os_hold_thread_number(unsigned number);
+void xvm_os_free_thread_number(unsigned number);
 
 /* Every running thread of this process passes a full memory barrier between begin and end of the
  * call. 0: this system has no such thing, or does not let this process. */

@@ -66,6 +66,7 @@ bool faults_on_read(const volatile void *address);
 bool faults_on_write(volatile void *address);
 
 /* Runs work(context, i) for i in [0, count), each in its own thread, and waits for all. */
+void sleep_for(unsigned milliseconds);
 void run_threads(int count, void (*work)(void *context, int index), void *context);
 
 /* errno, GetLastError. */

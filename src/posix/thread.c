@@ -81,12 +81,24 @@ static bool has_key;
 _Thread_local unsigned xvm_os_this_thread __attribute__((tls_model("initial-exec")));
 static _Thread_local bool has_ended __attribute__((tls_model("initial-exec")));
 
+int xvm_os_hold_thread_number(unsigned number)
+{
+    uint64_t bit = (uint64_t)1 << (number - 1) % WORD;
+
+    return (__atomic_fetch_or(&taken[(number - 1) / WORD], bit, __ATOMIC_ACQUIRE) & bit) == 0;
+}
+
+void xvm_os_free_thread_number(unsigned number)
+{
+    uint64_t bit = (uint64_t)1 << (number - 1) % WORD;
+
+    (void)__atomic_fetch_and(&taken[(number - 1) / WORD], ~bit, __ATOMIC_RELEASE);
+}
+
 static void give_number(uintptr_t number)
 {
-    unsigned bit = (unsigned)number - 1;
-
     xvm_os_this_thread = 0;
-    (void)__atomic_fetch_and(&taken[bit / WORD], ~((uint64_t)1 << bit % WORD), __ATOMIC_RELEASE);
+    xvm_os_free_thread_number((unsigned)number);
 }
 
 /* Destructors of other keys, and the C library itself, may allocate and free after this. A number that
@@ -156,6 +168,20 @@ void xvm_os_sleep(unsigned milliseconds)
 
     while (nanosleep(&left, &left) != 0 && errno == EINTR)
         continue;
+}
+
+#ifdef CLOCK_MONOTONIC_COARSE
+enum { CLOCK = CLOCK_MONOTONIC_COARSE };
+#else
+enum { CLOCK = CLOCK_MONOTONIC };
+#endif
+
+uint64_t xvm_os_clock(void)
+{
+    struct timespec now = {0, 0};
+
+    (void)clock_gettime(CLOCK, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + 1;
 }
 
 int xvm_os_get_error(void)

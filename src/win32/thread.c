@@ -109,21 +109,32 @@ static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
 
 unsigned long xvm_os_thread_slot;
 
+int xvm_os_hold_thread_number(unsigned number)
+{
+    uint64_t bit = (uint64_t)1 << (number - 1) % WORD_BITS;
+
+    return (__atomic_fetch_or(&taken[(number - 1) / WORD_BITS], bit, __ATOMIC_ACQUIRE) & bit) == 0;
+}
+
+void xvm_os_free_thread_number(unsigned number)
+{
+    uint64_t bit = (uint64_t)1 << (number - 1) % WORD_BITS;
+
+    (void)__atomic_fetch_and(&taken[(number - 1) / WORD_BITS], ~bit, __ATOMIC_RELEASE);
+}
+
 /* Callbacks of other slots may allocate and free after this one: no longer by the number, which is
  * another thread's now, and without a new one, which might be nobody's to give back. A fiber's slot may
  * be told of by another thread. */
 static void WINAPI give_number(void *value)
 {
-    unsigned bit = (unsigned)(uintptr_t)value - 1;
-
     if (value == NULL)
         return;
     if (TlsGetValue(tls) == value) {
         TlsSetValue(ended, (void *)1);
         TlsSetValue(tls, NULL);
     }
-    (void)__atomic_fetch_and(&taken[bit / WORD_BITS], ~((uint64_t)1 << bit % WORD_BITS),
-                             __ATOMIC_RELEASE);
+    xvm_os_free_thread_number((unsigned)(uintptr_t)value);
 }
 
 /* Fiber-local slots are told when a thread ends, thread-local ones are quick to read. */
@@ -202,6 +213,11 @@ void xvm_os_pause(unsigned round)
 void xvm_os_sleep(unsigned milliseconds)
 {
     Sleep(milliseconds);
+}
+
+uint64_t xvm_os_clock(void)
+{
+    return GetTickCount64() + 1;
 }
 
 int xvm_os_get_error(void)

@@ -626,6 +626,16 @@ unsigned xvm_os_thread_number(void)
     return 1;
 }
 
+int xvm_os_hold_thread_number(unsigned number)
+{
+    return number != 1;
+}
+
+void xvm_os_free_thread_number(unsigned number)
+{
+    (void)number;
+}
+
 int xvm_os_fence_all_threads(void)
 {
     return 0;
@@ -653,6 +663,11 @@ void xvm_os_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in
     (void)before;
     (void)in_parent;
     (void)in_child;
+}
+
+uint64_t xvm_os_clock(void)
+{
+    return fake_slept + 1;
 }
 
 void xvm_os_sleep(unsigned milliseconds)

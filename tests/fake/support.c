@@ -114,3 +114,8 @@ bool has_no_light_guards(void)
     fake_light_guards = false;
     return true;
 }
+
+void sleep_for(unsigned milliseconds)
+{
+    fake_slept += milliseconds;
+}

@@ -231,3 +231,8 @@ bool has_no_light_guards(void)
 {
     return (xvm_system()->features & XVM_HAS_LIGHT_GUARDS) == 0;
 }
+
+void sleep_for(unsigned milliseconds)
+{
+    usleep(milliseconds * 1000);
+}

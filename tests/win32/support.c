@@ -202,3 +202,8 @@ bool has_no_light_guards(void)
 {
     return (xvm_system()->features & XVM_HAS_LIGHT_GUARDS) == 0;
 }
+
+void sleep_for(unsigned milliseconds)
+{
+    Sleep(milliseconds);
+}
