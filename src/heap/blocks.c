@@ -11,88 +11,21 @@
 #include "tell.h"
 
 enum {
-    PURGE_AFTER = 16, /* frees of runs in a row, without a take */
-    TABLED = 1024     /* sizes whose class is looked up */
+    TABLED = 1024,                 /* sizes whose class is looked up */
+    NEATLY_PLACED = 4 * UNIT_PAGES /* pages of a run that begins at a unit where it can */
 };
 
-/* class_of for sizes in granules. */
-static const unsigned char classes_of_granules[TABLED / GRAIN + 1] = {
-    0,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 16, 17, 17, 18,
-    18, 19, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 24, 24, 25, 25, 25, 25, 26, 26, 26,
-    26, 27, 27, 27, 27, 28, 28, 28, 28, 29, 29, 29, 29, 30, 30, 30, 30, 31, 31, 31, 31,
-};
+/* Where in a lane the magazine for a size in granules is. */
+#define AT(c) ((c) * sizeof(magazine))
+static const uint16_t magazines_of_granules[TABLED / GRAIN + 1] = {
+    AT(0),  AT(0),  AT(1),  AT(2),  AT(3),  AT(4),  AT(5),  AT(6),  AT(7),  AT(8),  AT(9),
+    AT(10), AT(11), AT(12), AT(13), AT(14), AT(15), AT(16), AT(16), AT(17), AT(17), AT(18),
+    AT(18), AT(19), AT(19), AT(20), AT(20), AT(21), AT(21), AT(22), AT(22), AT(23), AT(23),
+    AT(24), AT(24), AT(24), AT(24), AT(25), AT(25), AT(25), AT(25), AT(26), AT(26), AT(26),
+    AT(26), AT(27), AT(27), AT(27), AT(27), AT(28), AT(28), AT(28), AT(28), AT(29), AT(29),
+    AT(29), AT(29), AT(30), AT(30), AT(30), AT(30), AT(31), AT(31), AT(31), AT(31)};
 
 /* --- lanes ------------------------------------------------------------------------------------ */
-
-/* Every magazine empty, each with its part of the entries. */
-static void set_magazines(lane *l)
-{
-    entry *at = l->entries;
-
-    for (unsigned c = 0; c < CLASSES; c++) {
-        l->heads[c].top = l->heads[c].bottom = at;
-        l->heads[c].limit = at + magazine_size(c);
-        at = l->heads[c].limit + 1;
-    }
-}
-
-/* A lane is made of the heap's own memory, all zero. */
-static lane *make_lane(xvm_heap *heap)
-{
-    size_t at = heap->lane_count * sizeof(lane);
-    lane *made = NULL;
-
-    if (xvm_os_heap_need(heap, &heap->lane_table, at + sizeof(lane))) {
-        made = (lane *)(void *)((unsigned char *)heap->region->base + heap->lane_table.offset + at);
-        set_magazines(made);
-        heap->lane_count++;
-    }
-    return made;
-}
-
-static lane *need_lane(xvm_heap *heap, lane **place)
-{
-    lane *found;
-
-    heap_lock(heap, &heap->lock);
-    found = *place;
-    if (found == NULL) {
-        found = make_lane(heap);
-        STORE_RELEASE(place, found);
-    }
-    heap_unlock(heap, &heap->lock);
-    return found;
-}
-
-/* The lane that threads without one share, under its lock. */
-static lane *enter_shared_lane(xvm_heap *heap)
-{
-    heap_lock(heap, &heap->shared_lock);
-    if (heap->shared_lane.heads[0].bottom == NULL)
-        set_magazines(&heap->shared_lane);
-    return &heap->shared_lane;
-}
-
-/* This thread's lane for a slow operation; or the shared one until leave_lane, when the thread has no
- * number or there is no memory for a lane. */
-static lane *enter_lane(xvm_heap *heap, bool *shared)
-{
-    unsigned thread = known_thread();
-    lane *mine = NULL;
-
-    if (thread == 0 && heap->lane_mask != 0)
-        thread = thread_number();
-    if ((thread != 0 || heap->lane_mask == 0) && !heap->told)
-        mine = need_lane(heap, &heap->lanes[thread & heap->lane_mask]);
-    *shared = mine == NULL;
-    return mine != NULL ? mine : enter_shared_lane(heap);
-}
-
-static void leave_lane(xvm_heap *heap, bool shared)
-{
-    if (shared)
-        heap_unlock(heap, &heap->shared_lock);
-}
 
 /* The lane for a quick one; NULL: go slowly. */
 static inline lane *quick_lane(const xvm_heap *heap)
@@ -102,59 +35,54 @@ static inline lane *quick_lane(const xvm_heap *heap)
 
 /* --- magazines -------------------------------------------------------------------------------- */
 
-/* Half of a magazine comes from the class. */
-static bool refill(xvm_heap *heap, lane *l, unsigned c)
+static inline magazine *magazine_in(lane *l, size_t at)
 {
-    magazine *m = &l->heads[c];
-    unsigned got;
-
-    heap_lock(heap, &heap->classes[c].lock);
-    got = xvm_os_heap_carve(heap, c, m->bottom + 1, magazine_size(c) / 2);
-    heap_unlock(heap, &heap->classes[c].lock);
-    STORE(&m->top, m->bottom + got);
-    STORE(&l->taken[c], l->taken[c] + got);
-    return got != 0;
+    return (magazine *)(void *)((unsigned char *)l + at);
 }
 
-/* The older half of a full magazine goes to the class. */
-static void flush(xvm_heap *heap, lane *l, unsigned c)
+/* The newest entry leaves its magazine; state is of that entry, and not 0. */
+static inline void *pop(xvm_heap *heap, magazine *m, uint32_t state)
 {
-    magazine *m = &l->heads[c];
-    unsigned half = magazine_size(c) / 2;
+    entry *top = m->top;
+    size_t granule = LOAD(&top->granule);
 
-    heap_lock(heap, &heap->classes[c].lock);
-    xvm_os_heap_return(heap, c, m->bottom + 1, half);
-    heap_unlock(heap, &heap->classes[c].lock);
-    memmove(m->bottom + 1, m->bottom + 1 + half, (filled(m) - half) * sizeof(entry));
-    STORE(&m->top, m->top - half);
-    STORE(&l->returned[c], l->returned[c] + half);
-}
-
-/* The newest entry leaves its magazine; it is not 0. */
-static inline void *pop(xvm_heap *heap, magazine *m, entry e)
-{
-    STORE(&m->top, m->top - 1);
+    STORE(&m->top, top - 1);
     STORE(&m->allocs, m->allocs + 1);
-    STORE(&heap->states[e >> 32], (unsigned char)LIVE);
-    return heap->area + ((size_t)(uint32_t)e << GRAIN_SHIFT);
+    STORE(state_at(heap, state), (unsigned char)LIVE);
+    return heap->area + (granule << GRAIN_SHIFT);
 }
 
-static inline void push(xvm_heap *heap, magazine *m, entry e)
+static inline void push(xvm_heap *heap, magazine *m, uint32_t granule, uint32_t state)
 {
     entry *top = m->top + 1;
 
-    STORE(&heap->states[e >> 32], (unsigned char)CACHED);
-    *top = e;
+    STORE(state_at(heap, state), (unsigned char)CACHED);
+    STORE(&top->granule, granule);
+    STORE(&top->state, state);
     STORE(&m->top, top);
 }
 
 /* --- refusals ------------------------------------------------------------------------------ */
 
+/* Sizes of large runs are sixteen to a doubling, so that they fit where others were, and begin where
+ * memory is warm. */
+static uint32_t rounded(uint32_t pages)
+{
+    unsigned power = 31u - (unsigned)__builtin_clz(pages | 1);
+
+    return power < 5 ? pages : (uint32_t)round_up(pages, (size_t)1 << (power - 4));
+}
+
+/* 0: more than a heap has. */
 static uint32_t pages_for(const xvm_heap *heap, size_t size)
 {
-    size_t most = (size_t)heap->end << PAGE_SHIFT;
+    uint32_t pages, wide;
 
-    return size > most ? 0 : size == 0 ? 1 : (uint32_t)((size + PAGE - 1) >> PAGE_SHIFT);
+    if (size > (size_t)heap->end << PAGE_SHIFT)
+        return 0;
+    pages = size == 0 ? 1 : (uint32_t)((size + PAGE - 1) >> PAGE_SHIFT);
+    wide = rounded(pages);
+    return wide <= heap->end ? wide : pages;
 }
 
 static __attribute__((noinline)) void *refuse(xvm_heap *heap, size_t size, xvm_status status)
@@ -184,36 +112,6 @@ static void *answer(xvm_heap *heap, size_t size, void *block, int error)
     return block;
 }
 
-/* --- before a refusal ---------------------------------------------------------------------------- */
-
-/* One class's magazine and stash go back to the slabs. */
-static unsigned empty_class(xvm_heap *heap, lane *l, unsigned c)
-{
-    magazine *m = &l->heads[c];
-    unsigned count = (unsigned)filled(m), got;
-
-    heap_lock(heap, &heap->classes[c].lock);
-    got = xvm_os_heap_empty(heap, c, m->bottom + 1, count);
-    heap_unlock(heap, &heap->classes[c].lock);
-    STORE(&m->top, m->bottom);
-    STORE(&l->returned[c], l->returned[c] + count);
-    return got;
-}
-
-/* Few free blocks can keep many slabs from being empty. Before memory is refused, what this thread and
- * the classes have goes back; false: that was nothing. Other threads' lanes are theirs. */
-static bool gather(xvm_heap *heap)
-{
-    unsigned got = 0;
-    bool shared;
-    lane *l = enter_lane(heap, &shared);
-
-    for (unsigned c = 0; c < CLASSES; c++)
-        got += empty_class(heap, l, c);
-    leave_lane(heap, shared);
-    return got != 0;
-}
-
 /* --- taking runs ------------------------------------------------------------------------------ */
 
 static void count_large(xvm_heap *heap, uint32_t pages)
@@ -222,35 +120,53 @@ static void count_large(xvm_heap *heap, uint32_t pages)
 
     heap->large_allocs++;
     heap->large_pages += pages;
-    heap->frees_in_row = 0;
     heap->peak_pages = used > heap->peak_pages ? used : heap->peak_pages;
 }
 
-static void *take_pages(xvm_heap *heap, uint32_t pages, uint32_t align, bool *zero)
+/* What a large block is to be like. */
+typedef struct wish {
+    uint32_t pages, align;
+    bool grows; /* it is likely to: it wants to be the last, where nobody is in its way */
+} wish;
+
+static void *take_pages(xvm_heap *heap, const wish *w, bool *zero)
 {
     uint32_t start;
     bool taken;
 
     heap_lock(heap, &heap->lock);
-    taken = xvm_os_heap_take_run(heap, pages, align, RUN_LIVE, &start, zero);
+    taken = (w->grows && xvm_os_heap_take_last_run(heap, w->pages, w->align, &start, zero)) ||
+            xvm_os_heap_take_run(heap, w->pages, w->align, RUN_LIVE, &start, zero);
     if (taken)
-        count_large(heap, pages);
+        count_large(heap, w->pages);
     heap_unlock(heap, &heap->lock);
     return taken ? page_address(heap, start) : NULL;
 }
 
-static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool *zero)
+/* First where blocks of that size begin, which is where memory is warm; else anywhere. */
+static void *try_large(xvm_heap *heap, wish *w, bool *zero)
 {
-    size_t align = alignment > PAGE ? alignment >> PAGE_SHIFT : 1;
-    uint32_t pages = pages_for(heap, size);
+    uint32_t align = w->align;
     void *block;
 
-    STORE(&heap->refused_by_cap, pages == 0 || align > heap->end);
-    if (pages == 0 || align > heap->end)
+    w->align = align == 1 && w->pages >= NEATLY_PLACED ? UNIT_PAGES : align;
+    block = take_pages(heap, w, zero);
+    w->align = align;
+    return block != NULL || w->pages < NEATLY_PLACED ? block : take_pages(heap, w, zero);
+}
+
+static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool grows, bool *zero)
+{
+    size_t align = alignment > PAGE ? alignment >> PAGE_SHIFT : 1;
+    wish w = {.pages = pages_for(heap, size), .align = (uint32_t)align, .grows = grows};
+    void *block;
+
+    STORE(&heap->refused_by_cap, w.pages == 0 || align > heap->end);
+    if (w.pages == 0 || align > heap->end)
         return NULL;
-    block = take_pages(heap, pages, (uint32_t)align, zero);
-    if (block == NULL && gather(heap))
-        block = take_pages(heap, pages, (uint32_t)align, zero);
+    block = try_large(heap, &w, zero);
+    if (block == NULL && xvm_os_heap_gather(heap))
+        block = try_large(heap, &w, zero);
     return block;
 }
 
@@ -260,13 +176,13 @@ static void *take_large(xvm_heap *heap, size_t size, size_t alignment, bool *zer
 static void *try_lane(xvm_heap *heap, unsigned c)
 {
     bool shared;
-    lane *l = enter_lane(heap, &shared);
+    lane *l = xvm_os_heap_enter_lane(heap, &shared);
     magazine *m = &l->heads[c];
     void *block = NULL;
 
-    if (filled(m) != 0 || refill(heap, l, c))
-        block = pop(heap, m, *m->top);
-    leave_lane(heap, shared);
+    if (filled(m) != 0 || xvm_os_heap_refill(heap, l, c))
+        block = pop(heap, m, m->top->state);
+    xvm_os_heap_leave_lane(heap, shared);
     return block;
 }
 
@@ -274,7 +190,7 @@ static void *take_from_lane(xvm_heap *heap, unsigned c)
 {
     void *block = try_lane(heap, c);
 
-    return block == NULL && gather(heap) ? try_lane(heap, c) : block;
+    return block == NULL && xvm_os_heap_gather(heap) ? try_lane(heap, c) : block;
 }
 
 /* The class from which on every block of a slab is aligned; CLASSES: none is. */
@@ -302,7 +218,7 @@ static void *take_told(xvm_heap *heap, size_t size, size_t alignment, bool *zero
     size_t room = size + 1 != 0 ? size + 1 : size;
     unsigned c = class_for(room, alignment);
     unsigned char *block =
-        c < CLASSES ? take_from_lane(heap, c) : take_large(heap, room, alignment, zero);
+        c < CLASSES ? take_from_lane(heap, c) : take_large(heap, room, alignment, false, zero);
 
     if (block == NULL)
         return NULL;
@@ -325,94 +241,81 @@ static void *take_special(xvm_heap *heap, size_t size, size_t alignment, bool *z
     return answer(heap, size, block, error);
 }
 
-/* Heaps whose every block is special have largest_small 0: of theirs only size 0 comes here. */
-static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, unsigned c)
+/* Heaps whose every block is special have no lanes, and come here with all small sizes. */
+static __attribute__((noinline)) void *take_small_slowly(xvm_heap *heap, size_t size)
 {
     int error = xvm_os_get_error();
     bool zero = false;
 
     if (heap->largest_small == 0)
-        return take_special(heap, 0, GRAIN, &zero);
-    return answer(heap, size_of_class(c), take_from_lane(heap, c), error);
+        return take_special(heap, size, GRAIN, &zero);
+    return answer(heap, size, take_from_lane(heap, class_of(size)), error);
 }
 
-static inline void *take_small(xvm_heap *heap, unsigned c)
+static inline void *take_small(xvm_heap *heap, size_t at, size_t size)
 {
     lane *l = quick_lane(heap);
-    entry e;
+    magazine *m = magazine_in(l, at);
+    uint32_t state;
 
     if (__builtin_expect(l == NULL, 0))
-        return take_small_slowly(heap, c);
-    e = *l->heads[c].top;
-    if (__builtin_expect(e == 0, 0))
-        return take_small_slowly(heap, c);
-    return pop(heap, &l->heads[c], e);
+        return take_small_slowly(heap, size);
+    state = LOAD(&m->top->state);
+    if (__builtin_expect(state == 0, 0))
+        return take_small_slowly(heap, size);
+    return pop(heap, m, state);
 }
 
-/* A pointer to a block of a slab: which one it is. mark: what its unit says, the class + 1. */
+/* A pointer to a block of a slab: which one it is. Where no slab is, none of it is a block's start. */
 typedef struct place {
-    unsigned size_class;
-    entry e;
+    size_t magazine; /* where in a lane; bytes */
+    uint32_t granule, state;
     bool is_start;
 } place;
 
-static inline place place_in(const xvm_heap *heap, const unit_info *u, unsigned mark, size_t offset)
+static inline place place_in(const unit_info *u, size_t offset)
 {
-    uint64_t facts = heap->reciprocals[mark], in_unit = offset & (UNIT - 1);
-    uint64_t block = in_unit * (facts >> 32) >> 32, size = (uint32_t)facts;
+    uint32_t reciprocal = LOAD(&u->reciprocal);
+    uint64_t product = (offset & (UNIT - 1)) * (uint64_t)reciprocal;
 
-    return (place){mark - 1,
-                   offset >> GRAIN_SHIFT | ((uint64_t)(u->states << STATE_SHIFT) + block) << 32,
-                   block * size == in_unit};
+    return (place){LOAD(&u->magazine), (uint32_t)(offset >> GRAIN_SHIFT),
+                   u->states + (uint32_t)(product >> 32), (uint32_t)product < reciprocal};
 }
 
-static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, unsigned c, entry e)
+static __attribute__((noinline)) void give_small_slowly(xvm_heap *heap, size_t at, uint32_t granule,
+                                                        uint32_t state)
 {
     int error = xvm_os_get_error(); /* no lane of its own is no failure */
     bool shared;
-    lane *l = enter_lane(heap, &shared);
+    lane *l = xvm_os_heap_enter_lane(heap, &shared);
+    magazine *m = magazine_in(l, at);
 
-    if (l->heads[c].top == l->heads[c].limit)
-        flush(heap, l, c);
-    push(heap, &l->heads[c], e);
-    leave_lane(heap, shared);
+    if (m->top == m->limit)
+        xvm_os_heap_flush(heap, l, (unsigned)(at / sizeof *m));
+    push(heap, m, granule, state);
+    xvm_os_heap_leave_lane(heap, shared);
     xvm_os_set_error(error);
 }
 
-static inline void give_small(xvm_heap *heap, unsigned c, entry e)
+static inline void give_small(xvm_heap *heap, const place *p)
 {
     lane *l = quick_lane(heap);
+    magazine *m = magazine_in(l, p->magazine);
 
-    if (__builtin_expect(l == NULL, 0) || __builtin_expect(l->heads[c].top == l->heads[c].limit, 0))
-        give_small_slowly(heap, c, e);
+    if (__builtin_expect(l == NULL, 0) || __builtin_expect(m->top == m->limit, 0))
+        give_small_slowly(heap, p->magazine, p->granule, p->state);
     else
-        push(heap, &l->heads[c], e);
+        push(heap, m, p->granule, p->state);
 }
 
 /* --- large blocks ----------------------------------------------------------------------------- */
-
-/* Free memory beyond the threshold goes back once a program frees and takes nothing: giving it back
- * between a free and a take of the same size would cost both of them more than the memory is worth. */
-static void settle(xvm_heap *heap)
-{
-    size_t threshold = heap->trim_threshold >> PAGE_SHIFT;
-    size_t unused = heap->dirty_pages + (heap->touched - heap->frontier);
-
-    if (heap->trim_threshold == 0)
-        threshold = heap->peak_pages / 32 > 256 ? heap->peak_pages / 32 : 256;
-    if (heap->frees_in_row >= PURGE_AFTER && unused > threshold)
-        (void)xvm_os_heap_purge(heap, threshold / 2);
-}
 
 static void give_large(xvm_heap *heap, uint32_t start)
 {
     heap_lock(heap, &heap->lock);
     heap->large_frees++;
-    heap->frees_in_row++;
     heap->large_pages -= pages_of(&heap->pages[start]);
     xvm_os_heap_free_run(heap, start);
-    if (heap->trim_threshold != SIZE_MAX)
-        settle(heap);
     heap_unlock(heap, &heap->lock);
 }
 
@@ -430,7 +333,7 @@ static xvm_misuse check_small(const xvm_heap *heap, const place *p)
 {
     if (!p->is_start)
         return XVM_MISUSE_INTERIOR;
-    return LOAD(&heap->states[p->e >> 32]) == LIVE ? (xvm_misuse)0 : XVM_MISUSE_FREED;
+    return LOAD(state_at(heap, p->state)) == LIVE ? (xvm_misuse)0 : XVM_MISUSE_FREED;
 }
 
 /* Does a page lie in a free run? It is looked for step by step: this ends the program. */
@@ -477,6 +380,7 @@ static found find_block(const xvm_heap *heap, const void *address)
     size_t offset = (size_t)((const unsigned char *)address - heap->area);
     found b = {.wrong = XVM_MISUSE_FOREIGN};
     const unit_info *u;
+    unsigned c;
 
     if ((heap->flags & XVM_HEAP_GUARDED) != 0)
         return find_guarded(heap, address);
@@ -491,11 +395,11 @@ static found find_block(const xvm_heap *heap, const void *address)
         find_large(heap, offset, &b);
         return b;
     }
-    b.small = place_in(heap, u, LOAD(&u->size_class), offset);
-    b.wrong = (offset & (UNIT - 1)) < heap->classes[b.small.size_class].span
-                  ? check_small(heap, &b.small)
-                  : XVM_MISUSE_INTERIOR;
-    b.usable = size_of_class(b.small.size_class);
+    b.small = place_in(u, offset);
+    c = LOAD(&u->size_class) - 1u;
+    b.wrong = (offset & (UNIT - 1)) < span_of_class(c) ? check_small(heap, &b.small)
+                                                       : XVM_MISUSE_INTERIOR;
+    b.usable = size_of_class(c);
     return b;
 }
 
@@ -508,7 +412,7 @@ static void *take_other(xvm_heap *heap, size_t size, size_t alignment, bool *zer
     *zero = false;
     if (heap->largest_small == 0)
         return take_special(heap, size, alignment, zero);
-    return answer(heap, size, take_large(heap, size, alignment, zero), error);
+    return answer(heap, size, take_large(heap, size, alignment, false, zero), error);
 }
 
 static __attribute__((noinline)) void *take_any(xvm_heap *heap, size_t size)
@@ -518,17 +422,13 @@ static __attribute__((noinline)) void *take_any(xvm_heap *heap, size_t size)
     return take_other(heap, size, 1, &zero);
 }
 
-/* class_of, by a table where most sizes are. */
-static inline unsigned quick_class(size_t size)
-{
-    return size <= TABLED ? classes_of_granules[(size + GRAIN - 1) >> GRAIN_SHIFT] : class_of(size);
-}
-
 void *xvm_heap_alloc(xvm_heap *heap, size_t size)
 {
-    if (__builtin_expect(size > heap->largest_small, 0))
-        return take_any(heap, size);
-    return take_small(heap, quick_class(size));
+    if (__builtin_expect(size <= TABLED, 1))
+        return take_small(heap, magazines_of_granules[(size + GRAIN - 1) >> GRAIN_SHIFT], size);
+    if (size <= LARGEST_SMALL)
+        return take_small(heap, class_of(size) * sizeof(magazine), size);
+    return take_any(heap, size);
 }
 
 void *xvm_heap_alloc_zeroed(xvm_heap *heap, size_t count, size_t size)
@@ -597,16 +497,27 @@ static __attribute__((noinline)) void free_slowly(xvm_heap *heap, void *address)
     if (heap->told)
         xvm_os_tell_dead(address, b.usable);
     if (b.is_small)
-        give_small(heap, b.small.size_class, b.small.e);
+        give_small(heap, &b.small);
     else
         give_large(heap, b.page);
+}
+
+/* A live block whose magazine is full, or which no lane waits for. Looked up again: what the quick way
+ * knows of it would have to be kept for this. */
+static __attribute__((noinline)) void give_to_full(xvm_heap *heap, void *address)
+{
+    size_t offset = (size_t)((unsigned char *)address - heap->area);
+    place p = place_in(&heap->units[offset >> UNIT_SHIFT], offset);
+
+    give_small_slowly(heap, p.magazine, p.granule, p.state);
 }
 
 void xvm_heap_free(xvm_heap *heap, void *address)
 {
     size_t offset = (size_t)((unsigned char *)address - heap->area);
     const unit_info *u;
-    unsigned mark;
+    magazine *m;
+    lane *l;
     place p;
 
     if (__builtin_expect(offset >= LOAD(&heap->quick_size), 0)) {
@@ -614,13 +525,18 @@ void xvm_heap_free(xvm_heap *heap, void *address)
         return;
     }
     u = &heap->units[offset >> UNIT_SHIFT];
-    mark = LOAD(&u->size_class);
-    p = place_in(heap, u, mark, offset);
-    if (__builtin_expect(mark == 0, 0) || __builtin_expect(!p.is_start, 0) ||
-        __builtin_expect(LOAD(&heap->states[p.e >> 32]) != LIVE, 0))
+    p = place_in(u, offset);
+    l = quick_lane(heap);
+    m = magazine_in(l, p.magazine);
+    if (__builtin_expect(!p.is_start, 0) ||
+        __builtin_expect(LOAD(state_at(heap, p.state)) != LIVE, 0))
         free_slowly(heap, address);
-    else
-        give_small(heap, p.size_class, p.e);
+    else if (__builtin_expect(l == NULL, 0) || __builtin_expect(m->top == m->limit, 0))
+        give_to_full(heap, address);
+    else {
+        __builtin_prefetch(address, 1); /* it is the next that is taken */
+        push(heap, m, p.granule, p.state);
+    }
 }
 
 size_t xvm_heap_usable_size(const xvm_heap *heap, const void *address)
@@ -658,7 +574,7 @@ static bool resize(xvm_heap *heap, const found *b, size_t size)
     if (heap->largest_small == 0)
         return false; /* a move finds pointers that were kept */
     if (b->is_small)
-        return size <= LARGEST_SMALL && class_of(size) == b->small.size_class;
+        return size <= LARGEST_SMALL && class_of(size) * sizeof(magazine) == b->small.magazine;
     if (size <= LARGEST_SMALL || pages == 0)
         return false;
     heap_lock(heap, &heap->lock);
@@ -671,6 +587,17 @@ static bool resize(xvm_heap *heap, const found *b, size_t size)
     heap_unlock(heap, &heap->lock);
     xvm_os_set_error(error); /* a move may still do */
     return done;
+}
+
+/* What had to move because it grew will do so again. */
+static void *take_grown(xvm_heap *heap, size_t size)
+{
+    int error = xvm_os_get_error();
+    bool zero = false;
+
+    if (heap->largest_small == 0 || size <= LARGEST_SMALL)
+        return xvm_heap_alloc(heap, size);
+    return answer(heap, size, take_large(heap, size, 1, true, &zero), error);
 }
 
 void *xvm_heap_realloc(xvm_heap *heap, void *address, size_t size)
@@ -687,7 +614,7 @@ void *xvm_heap_realloc(xvm_heap *heap, void *address, size_t size)
     }
     if (resize(heap, &b, size))
         return address;
-    moved = xvm_heap_alloc(heap, size);
+    moved = size > b.usable ? take_grown(heap, size) : xvm_heap_alloc(heap, size);
     if (moved == NULL)
         return NULL;
     if (heap->told)

@@ -1,6 +1,6 @@
 /* heap.h - the parts of a heap, and the rules between them.
  *
- *     region  | header | units | pages | states | lanes |  64 KiB-aligned: pages of blocks ........ |
+ *     region  | header | states | units | pages | lanes |  64 KiB-aligned: pages of blocks ........ |
  *             0                                            area        frontier     touched    end
  *
  *     pages   | slab of 16, class 3 | run of 5, live | run of 2, free | slab ... | frontier -->
@@ -51,34 +51,39 @@ enum {
     UNIT_PAGES = UNIT / PAGE,
     CLASSES = 72,
     LARGEST_SMALL = 32 << 10,
-    STATE_SHIFT = 6, /* states of a slab come in lines of 64, */
-    ORDERS = 7,      /* in chunks of 1, 2, 4 ... 64 of them */
+    LINE_SHIFT = 6, /* states of a slab come in lines of 64, */
+    ORDERS = 7,     /* in chunks of 1, 2, 4 ... 64 of them */
+    HINT_SHIFT = 4,
     BIN_GROUPS = 26, /* of free runs: powers of two pages */
-    BIN_FINE = 8,    /* and eight steps between two of them */
-    STASH = 128
+    BIN_FINE = 8     /* and eight steps between two of them */
 };
 static_assert(LARGEST_SMALL <= UNIT / 2, "a slab holds two blocks at least");
 
 /* A block's state. */
 enum { FREE = 0, LIVE = 1, CACHED = 2 };
 
-/* A block in a magazine: its granule, and its state's index, which is never 0. */
-typedef uint64_t entry;
+/* A block in a magazine. Its halves are written and read each on its own: where a block lies is known
+ * long before where its state is, and the next alloc waits for nothing else. */
+typedef struct entry {
+    uint32_t granule; /* of the area: where it lies */
+    uint32_t state;   /* where its state is: bytes from the heap, never 0 */
+} entry;
 
-/* What a 64 KiB unit is; all zero: no slab. */
+/* What a 64 KiB unit is, as a free needs it; all zero: no slab. Its links are those of its first page. */
 typedef struct unit_info {
-    uint32_t states;     /* where they begin, in lines */
-    uint16_t size_class; /* + 1; 0: no slab */
+    uint32_t states;     /* where they begin: bytes from the heap */
+    uint32_t reciprocal; /* ceil(2^32 / size of a block) */
+    uint16_t magazine;   /* where in a lane the head of its class is; bytes */
     uint16_t free_blocks;
-    uint32_t next, prev; /* units of the class's list, + 1 */
-    uint32_t hint;       /* no block below it is free */
+    uint8_t size_class; /* + 1; 0: no slab */
+    uint8_t hint;       /* no block below it is free: 16 blocks each */
 } unit_info;
 
 /* What a run is; at its first page, and where it begins at its last one. */
 typedef struct page_info {
     uint32_t start;      /* at the last page: the first one */
     uint32_t size_kind;  /* at the first: pages << 3, RUN_ZERO, kind */
-    uint32_t next, prev; /* free: the list; + 1 */
+    uint32_t next, prev; /* free: the list, pages + 1; a slab: its class's, units + 1 */
 } page_info;
 
 /* RUN_ZERO of a free run: it was given back. All of it is zero where a page is the unit of that. */
@@ -111,13 +116,33 @@ static inline uint32_t size_of_class(unsigned c)
     return c < 8 ? (c + 1) << GRAIN_SHIFT : (9 + (c & 7)) << ((c >> 3) + 3);
 }
 
-/* How many blocks a magazine holds. */
-static inline unsigned magazine_size(unsigned c)
+/* How many blocks a slab has. */
+static inline uint32_t blocks_of_class(unsigned c)
 {
-    return c < 16 ? 64 : c < 32 ? 32 : c < 48 ? 16 : c < 56 ? 8 : 4;
+    return UNIT / size_of_class(c);
 }
 
-enum { LANE_ENTRIES = 1856 + 16 * 4 + CLASSES, LANES = 256 };
+/* Bytes of a slab that are blocks. */
+static inline uint32_t span_of_class(unsigned c)
+{
+    return blocks_of_class(c) * size_of_class(c);
+}
+
+/* Of the chunk of lines for the states of a slab. */
+static inline unsigned order_of_class(unsigned c)
+{
+    uint32_t lines = (blocks_of_class(c) - 1) >> LINE_SHIFT;
+
+    return lines == 0 ? 0 : 32u - (unsigned)__builtin_clz(lines);
+}
+
+/* How many blocks a magazine holds: 32 KiB of them, but for large ones. */
+static inline unsigned magazine_size(unsigned c)
+{
+    return c < 48 ? 256u >> c / 8 : c < 64 ? 8 : 4;
+}
+
+enum { LANE_ENTRIES = 8 * (256 + 128 + 64 + 32 + 16 + 8 + 8 + 8 + 4) + CLASSES, LANES = 256 };
 
 /* The head of a magazine. Below the entries lies a 0, which is none: an empty one needs no other test. */
 typedef struct magazine {
@@ -133,31 +158,39 @@ typedef struct lane {
     entry entries[LANE_ENTRIES];
 } lane;
 
-/* What threads share of one class. */
+/* What threads share of one class. All zero: nothing yet. */
 typedef struct size_class {
     unsigned lock;
-    uint32_t size, blocks; /* of a slab */
-    uint32_t span;         /* bytes of a slab that are blocks */
-    uint32_t reciprocal;   /* ceil(2^32 / size) */
-    uint32_t order;        /* of the chunk of lines that has the states of a slab */
-    uint32_t slabs;        /* list of those with free blocks; unit + 1 */
+    uint32_t slabs; /* list of those with free blocks; unit + 1 */
     uint32_t slab_count, free_count;
-    uint32_t stashed;
-    entry stash[STASH];
+    uint32_t stashed; /* entries in its stash */
 } size_class;
+
+/* How many entries a stash holds: four magazines; of large blocks none, for each of them can keep a slab
+ * from being empty. */
+static inline unsigned stash_size(unsigned c)
+{
+    return c < 40 ? 4 * magazine_size(c) : 0;
+}
+
+enum { STASH_ENTRIES = 4 * 8 * (256 + 128 + 64 + 32 + 16) };
 
 /* A part of the metadata that grows from one end. */
 typedef struct table {
     size_t offset, size, committed; /* bytes, in the region */
 } table;
 
+/* Since when more pages are free than are kept. */
+typedef struct watch {
+    uint64_t since, seen; /* ms; 0: there are not; the last look */
+    size_t least, last;   /* unused pages: in all that time, at the last look */
+} watch;
+
 struct xvm_heap {
     /* what the fast path reads */
     unsigned char *area; /* of blocks, a multiple of UNIT away from 0 */
     size_t area_size;
     unit_info *units;
-    unsigned char *states;
-    uint64_t reciprocals[CLASSES + 1]; /* of a class + 1; with the size: the low half */
     size_t largest_small; /* LARGEST_SMALL; 0 where every block is special: guarded, told */
     size_t quick_size;    /* of the area: bytes in which a free need not ask for more; 0: always */
     unsigned flags;
@@ -177,8 +210,9 @@ struct xvm_heap {
     uint32_t chunks[ORDERS];          /* free ones below state_lines; line + 1 */
     size_t free_pages, dirty_pages;   /* of free runs */
     size_t grow_step, trim_threshold, peak_pages;
-    unsigned frees_in_row;
+    watch watch;
     uint32_t oldest, newest; /* guarded: runs in quarantine, first page + 1 */
+    bool plain;              /* may wait for the next heap when it is destroyed */
     bool told;               /* a tool listens to what is live */
     bool refused_by_cap;     /* the last refusal of pages was the cap's, not the system's */
     uint64_t large_allocs, large_frees, failures, faults_at_start;
@@ -188,12 +222,20 @@ struct xvm_heap {
     struct xvm_heap *next, *prev; /* of all heaps, for fork */
     unsigned shared_lock;         /* of the lane of threads without an index */
     size_class classes[CLASSES];
+    entry *stashes[CLASSES];
     lane shared_lane;
+    entry stash_entries[STASH_ENTRIES];
 };
 
 static inline unsigned char *page_address(const xvm_heap *heap, uint32_t page)
 {
     return heap->area + ((size_t)page << PAGE_SHIFT);
+}
+
+/* States are within 4 GiB of the heap: one for 16 bytes of 64 GiB at the most, less what they need. */
+static inline unsigned char *state_at(const xvm_heap *heap, uint32_t state)
+{
+    return (unsigned char *)(uintptr_t)heap + state;
 }
 
 /* Where the pages of the area are in the region. */
@@ -206,6 +248,22 @@ static inline size_t page_offset(const xvm_heap *heap, uint32_t page)
 static inline size_t filled(const magazine *m)
 {
     return (size_t)(LOAD(&m->top) - m->bottom);
+}
+
+/* What was used once, up to there; and what a free may take the quick way in. */
+static inline void set_touched(xvm_heap *heap, uint32_t page)
+{
+    STORE(&heap->touched, page);
+    if ((heap->flags & XVM_HEAP_ZERO_ON_FREE) == 0 && heap->largest_small != 0)
+        STORE(&heap->quick_size, (size_t)page << PAGE_SHIFT);
+}
+
+/* Pages of the heap in the smallest part of the region that can be given back. */
+static inline uint32_t give_back_unit(const xvm_heap *heap)
+{
+    size_t unit = xvm_commit_unit(heap->region);
+
+    return unit > PAGE ? (uint32_t)(unit >> PAGE_SHIFT) : 1;
 }
 
 static inline void heap_lock(xvm_heap *heap, unsigned *lock)
@@ -227,20 +285,51 @@ static inline void heap_unlock(xvm_heap *heap, unsigned *lock)
 bool xvm_os_heap_take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
                           uint32_t *start, bool *zero);
 
+/* The same behind all others, and live: it can grow where it is. */
+bool xvm_os_heap_take_last_run(xvm_heap *heap, uint32_t pages, uint32_t align, uint32_t *start,
+                               bool *zero);
+
 /* A live run or a slab becomes free. */
 void xvm_os_heap_free_run(xvm_heap *heap, uint32_t start);
 
 /* A live run becomes smaller or larger in place; false: the next pages are not free. */
 bool xvm_os_heap_resize_run(xvm_heap *heap, uint32_t start, uint32_t pages);
 
-/* Gives back free pages but for so many, runs in the middle as wholes; the pages given back. */
-size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep);
-
 /* Memory for a part of the region, and what the flags ask for; on failure it is given back. */
 xvm_status xvm_os_heap_hold(xvm_heap *heap, size_t offset, size_t size);
 
 /* So many bytes of a table can be used. */
 bool xvm_os_heap_need(xvm_heap *heap, table *t, size_t size);
+
+/* --- purge.c: what goes back, under the heap's lock --------------------------------------------- */
+
+/* Gives back free pages but for so many, runs in the middle as wholes; the pages given back. */
+size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep);
+
+/* Gives back what has been free for long. After every take and free of pages. */
+void xvm_os_heap_settle(xvm_heap *heap);
+
+/* Before new pages become memory: those go back that are free and too small for what is wanted. Else a
+ * heap of changing sizes would hold ever more than it needs. */
+void xvm_os_heap_exchange(xvm_heap *heap);
+
+/* --- lanes.c: what a thread has at hand -------------------------------------------------------- */
+
+/* This thread's lane for a slow operation; or the shared one until leave_lane, when the thread has no
+ * number or there is no memory for a lane. */
+lane *xvm_os_heap_enter_lane(xvm_heap *heap, bool *shared);
+void xvm_os_heap_leave_lane(xvm_heap *heap, bool shared);
+
+/* Half of an empty magazine comes from the class; false: the cap or memory. */
+bool xvm_os_heap_refill(xvm_heap *heap, lane *l, unsigned c);
+
+/* The older half of a full magazine goes to the class. */
+void xvm_os_heap_flush(xvm_heap *heap, lane *l, unsigned c);
+
+/* What this thread, the classes and threads that have ended keep goes back to the slabs, and slabs
+ * without blocks to the runs: few free blocks can keep many slabs from being empty. False: that was
+ * nothing. The lanes of other threads are theirs. */
+bool xvm_os_heap_gather(xvm_heap *heap);
 
 /* --- slabs.c: blocks of a class, under its lock ----------------------------------------------- */
 
@@ -253,6 +342,14 @@ void xvm_os_heap_return(xvm_heap *heap, unsigned c, const entry *from, unsigned 
 /* Returns CACHED blocks and the whole stash to their slabs, and every empty slab to the runs: there is
  * no other memory. How many blocks. */
 unsigned xvm_os_heap_empty(xvm_heap *heap, unsigned c, const entry *from, unsigned count);
+
+/* --- lines.c: where states lie, under the heap's lock ------------------------------------------ */
+
+/* Where the states for a slab are: so many bytes from the heap, all of them FREE. */
+bool xvm_os_heap_take_lines(xvm_heap *heap, unsigned order, uint32_t *states);
+
+/* The states of a slab of which all blocks were FREE. */
+void xvm_os_heap_give_lines(xvm_heap *heap, unsigned order, uint32_t states);
 
 /* Lines in free chunks; what is no chunk counts as all there could be. */
 size_t xvm_os_heap_free_lines(const xvm_heap *heap);
@@ -267,6 +364,25 @@ xvm_misuse xvm_os_heap_give_guarded(xvm_heap *heap, void *address);
 /* The run of a live block, and its size; or what is wrong with the address. Under the heap's lock. */
 xvm_misuse xvm_os_heap_find_guarded(const xvm_heap *heap, const void *address, uint32_t *start,
                                     size_t *size);
+
+/* --- life.c ----------------------------------------------------------------------------------- */
+
+/* As good as new, but that its memory is warm. Under no lock: nobody else uses the heap. */
+void xvm_os_heap_renew(xvm_heap *heap);
+
+/* --- list.c ----------------------------------------------------------------------------------- */
+
+/* A new heap is in use. */
+void xvm_os_heap_enlist(xvm_heap *heap);
+
+/* A heap is not in use any more; true: it waits for the next one, and is not to be touched. */
+bool xvm_os_heap_retire(xvm_heap *heap);
+
+/* A heap that waits, with these flags, in use again; NULL: there is none. */
+xvm_heap *xvm_os_heap_reuse(unsigned flags);
+
+/* Those that wait are given back; bytes that were committed. */
+size_t xvm_os_heap_drop_spares(void);
 
 /* --- misuse.c --------------------------------------------------------------------------------- */
 

@@ -51,9 +51,9 @@ static bool divide(const xvm_region *region, layout *out)
     uintptr_t base = (uintptr_t)region->base;
 
     out->header = lay(&at, sizeof(xvm_heap), unit);
+    out->states = lay(&at, size >> GRAIN_SHIFT, unit);
     out->units = lay(&at, (size >> UNIT_SHIFT) * sizeof(unit_info), unit);
     out->pages = lay(&at, (size >> PAGE_SHIFT) * sizeof(page_info), unit);
-    out->states = lay(&at, size >> GRAIN_SHIFT, unit);
     out->lanes = lay(&at, lane_space(size), unit);
     slack = round_up(base + at, unit > UNIT ? unit : UNIT) - base;
     out->area = slack;
@@ -61,29 +61,12 @@ static bool divide(const xvm_region *region, layout *out)
     return out->area_size >= 4 * (size_t)UNIT;
 }
 
-/* Of the chunk of lines for the states of so many blocks. */
-static uint32_t order_for(uint32_t blocks)
+static void set_stashes(xvm_heap *heap)
 {
-    uint32_t order = 0;
+    entry *at = heap->stash_entries;
 
-    while ((size_t)1 << STATE_SHIFT << order < blocks)
-        order++;
-    return order;
-}
-
-static void set_classes(xvm_heap *heap)
-{
-    for (unsigned c = 0; c < CLASSES; c++) {
-        size_class *class = &heap->classes[c];
-        uint64_t reciprocal;
-
-        class->size = size_of_class(c);
-        class->blocks = UNIT / class->size;
-        class->span = class->blocks * class->size;
-        class->order = order_for(class->blocks);
-        reciprocal = (((uint64_t)1 << 32) + class->size - 1) / class->size;
-        heap->reciprocals[c + 1] = reciprocal << 32 | class->size;
-    }
+    for (unsigned c = 0; c < CLASSES; at += stash_size(c++))
+        heap->stashes[c] = at;
 }
 
 static void set_places(xvm_heap *heap, const layout *l)
@@ -95,7 +78,6 @@ static void set_places(xvm_heap *heap, const layout *l)
     heap->area_size = l->area_size;
     heap->units = (unit_info *)(void *)(base + l->units.offset);
     heap->pages = (page_info *)(void *)(base + l->pages.offset);
-    heap->states = base + l->states.offset;
     heap->unit_table = l->units;
     heap->page_table = l->pages;
     heap->state_table = l->states;
@@ -111,70 +93,6 @@ static uint64_t count_faults(void)
     if (xvm_get_limits(&now) != XVM_OK || now.minor_faults == UINT64_MAX)
         return UINT64_MAX;
     return now.minor_faults + (now.major_faults != UINT64_MAX ? now.major_faults : 0);
-}
-
-/* --- fork ------------------------------------------------------------------------------------- */
-
-/* A child of fork has one thread, and everything as it was at that moment: nobody may be in the middle
- * of something then. */
-static unsigned heaps_lock;
-static xvm_heap *heaps;
-
-static void lock_heap(xvm_heap *heap)
-{
-    heap_lock(heap, &heap->shared_lock);
-    for (unsigned c = 0; c < CLASSES; c++)
-        heap_lock(heap, &heap->classes[c].lock);
-    heap_lock(heap, &heap->lock);
-}
-
-static void unlock_heap(xvm_heap *heap)
-{
-    heap_unlock(heap, &heap->lock);
-    for (unsigned c = CLASSES; c-- != 0;)
-        heap_unlock(heap, &heap->classes[c].lock);
-    heap_unlock(heap, &heap->shared_lock);
-}
-
-static void before_fork(void)
-{
-    spin_lock(&heaps_lock);
-    for (xvm_heap *heap = heaps; heap != NULL; heap = heap->next)
-        lock_heap(heap);
-}
-
-static void after_fork(void)
-{
-    for (xvm_heap *heap = heaps; heap != NULL; heap = heap->next)
-        unlock_heap(heap);
-    spin_unlock(&heaps_lock);
-}
-
-static void enlist(xvm_heap *heap)
-{
-    static bool asked;
-
-    spin_lock(&heaps_lock);
-    if (!asked)
-        xvm_os_watch_forks(before_fork, after_fork, after_fork);
-    asked = true;
-    heap->next = heaps;
-    if (heaps != NULL)
-        heaps->prev = heap;
-    heaps = heap;
-    spin_unlock(&heaps_lock);
-}
-
-static void delist(xvm_heap *heap)
-{
-    spin_lock(&heaps_lock);
-    if (heap->next != NULL)
-        heap->next->prev = heap->prev;
-    if (heap->prev != NULL)
-        heap->prev->next = heap->next;
-    else
-        heaps = heap->next;
-    spin_unlock(&heaps_lock);
 }
 
 /* --- creating --------------------------------------------------------------------------------- */
@@ -219,6 +137,13 @@ static xvm_status furnish(xvm_heap *heap, const xvm_heap_options *o)
     return initial == 0 ? XVM_OK : provide(heap, initial < most ? initial : most, false);
 }
 
+/* Those that can differ from one life of a heap to the next. */
+static void set_options(xvm_heap *heap, const xvm_heap_options *o)
+{
+    heap->grow_step = o->grow_step;
+    heap->trim_threshold = (o->flags & XVM_HEAP_REALTIME) != 0 ? SIZE_MAX : o->trim_threshold;
+}
+
 /* In a region in which nothing is committed yet. On failure nothing is committed again. */
 static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_options *o)
 {
@@ -236,12 +161,11 @@ static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_optio
     heap->told = xvm_os_tell_listens() && (o->flags & XVM_HEAP_GUARDED) == 0;
     heap->largest_small = heap->told || (o->flags & XVM_HEAP_GUARDED) != 0 ? 0 : LARGEST_SMALL;
     heap->lane_mask = o->flags & XVM_HEAP_SINGLE_THREAD ? 0 : ~0u;
-    heap->state_lines = 1; /* so that no entry is 0 */
     heap->name = region->own.name;
-    heap->grow_step = o->grow_step;
-    heap->trim_threshold = (o->flags & XVM_HEAP_REALTIME) != 0 ? SIZE_MAX : o->trim_threshold;
+    heap->state_lines = 1; /* the first one is nobody's */
+    set_options(heap, o);
     set_places(heap, &l);
-    set_classes(heap);
+    set_stashes(heap);
     status = xvm_os_heap_hold(heap, 0, sizeof *heap);
     if (status == XVM_OK)
         status = furnish(heap, o);
@@ -250,7 +174,7 @@ static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_optio
         return status;
     }
     heap->faults_at_start = o->flags & XVM_HEAP_REALTIME ? count_faults() : UINT64_MAX;
-    enlist(heap);
+    xvm_os_heap_enlist(heap);
     *out = heap;
     return XVM_OK;
 }
@@ -269,6 +193,22 @@ static bool is_valid(const xvm_heap_options *o, size_t size)
            (size - 1) >> GRAIN_SHIFT <= UINT32_MAX;
 }
 
+/* As most heaps are: what is left of one that was destroyed can serve for the next. */
+static bool is_plain(const xvm_heap_options *o)
+{
+    return o->max_size == 0 && o->initial_size == 0 && o->budget == NULL && o->name == NULL &&
+           (o->flags & ~(unsigned)XVM_HEAP_SINGLE_THREAD) == 0;
+}
+
+static xvm_heap *reuse(const xvm_heap_options *o)
+{
+    xvm_heap *heap = xvm_os_heap_reuse(o->flags);
+
+    if (heap != NULL)
+        set_options(heap, o);
+    return heap;
+}
+
 xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options)
 {
     static const xvm_heap_options none;
@@ -283,7 +223,9 @@ xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options)
 
     if (heap == NULL)
         return refuse(o, XVM_E_INVALID);
-    *heap = NULL;
+    *heap = is_plain(o) ? reuse(o) : NULL;
+    if (*heap != NULL)
+        return XVM_OK;
     if (!is_valid(o, size))
         return refuse(o, XVM_E_INVALID);
     if (o->max_size == 0)
@@ -297,6 +239,7 @@ xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options)
     }
     (*heap)->own = region; /* the handle moves into the memory that it describes */
     (*heap)->region = &(*heap)->own;
+    (*heap)->plain = is_plain(o) && region.size == size && !(*heap)->told;
     return XVM_OK;
 }
 
@@ -338,34 +281,80 @@ void xvm_heap_destroy(xvm_heap *heap)
 {
     int error = xvm_os_get_error();
 
-    if (heap == NULL)
+    if (heap == NULL || xvm_os_heap_retire(heap))
         return;
-    delist(heap);
     forget_told(heap);
     give_back(heap);
     xvm_os_set_error(error);
 }
 
+/* --- emptying --------------------------------------------------------------------------------- */
+
 static void empty_lane(lane *l)
 {
-    for (unsigned c = 0; l != NULL && c < CLASSES; c++) {
+    for (unsigned c = 0; c < CLASSES && l->heads[c].bottom != NULL; c++) {
         l->heads[c].top = l->heads[c].bottom;
-        l->taken[c] = l->returned[c] = 0;
     }
+    memset(l->taken, 0, sizeof l->taken);
+    memset(l->returned, 0, sizeof l->returned);
 }
 
 /* The lanes are emptied, not given up: their threads know them. */
-static void forget_blocks(xvm_heap *heap)
+static void forget_small(xvm_heap *heap)
 {
-    for (unsigned i = 0; i <= LANES; i++)
-        empty_lane(heap->lanes[i]);
-    empty_lane(&heap->shared_lane);
-    for (unsigned c = 0; c < CLASSES; c++) {
-        size_class *class = &heap->classes[c];
+    unsigned char *base = heap->region->base;
+    lane *lanes = (lane *)(void *)(base + heap->lane_table.offset);
 
-        class->slabs = 0;
-        class->slab_count = class->free_count = class->stashed = 0;
-    }
+    for (uint32_t i = 0; i < heap->lane_count; i++)
+        empty_lane(&lanes[i]);
+    empty_lane(&heap->shared_lane);
+    memset(heap->classes, 0, sizeof heap->classes);
+    memset(base + heap->state_table.offset, 0, (size_t)heap->state_lines << LINE_SHIFT);
+    memset(heap->chunks, 0, sizeof heap->chunks);
+    heap->state_lines = 1;
+}
+
+static void forget_runs(xvm_heap *heap)
+{
+    size_t pages = heap->frontier;
+
+    memset(heap->units, 0, round_up(pages, UNIT_PAGES) / UNIT_PAGES * sizeof(unit_info));
+    memset(heap->pages, 0, pages * sizeof(page_info));
+    memset(heap->bins, 0, sizeof heap->bins);
+    memset(heap->bin_fine, 0, sizeof heap->bin_fine);
+    heap->bin_groups = 0;
+    heap->free_pages = heap->dirty_pages = heap->large_pages = heap->peak_pages = 0;
+    heap->oldest = heap->newest = 0;
+    STORE(&heap->frontier, 0u);
+}
+
+static void empty(xvm_heap *heap)
+{
+    if (heap->state_lines != 1)
+        forget_small(heap);
+    if (heap->frontier != 0)
+        forget_runs(heap);
+    heap->large_frees = heap->large_allocs;
+}
+
+static void forget_allocs(lane *l)
+{
+    for (unsigned c = 0; c < CLASSES; c++)
+        l->heads[c].allocs = 0;
+}
+
+void xvm_os_heap_renew(xvm_heap *heap)
+{
+    lane *lanes = (lane *)(void *)((unsigned char *)heap->region->base + heap->lane_table.offset);
+    bool used = heap->state_lines != 1;
+
+    empty(heap);
+    for (uint32_t i = 0; used && i < heap->lane_count; i++)
+        forget_allocs(&lanes[i]);
+    if (used)
+        forget_allocs(&heap->shared_lane);
+    heap->large_allocs = heap->large_frees = heap->failures = 0;
+    heap->committed_peak = 0;
 }
 
 /* The blocks' bytes, once nobody has them. */
@@ -381,35 +370,35 @@ static void forget_contents(xvm_heap *heap, size_t pages)
         xvm_os_tell_dead(heap->area, (size_t)heap->touched << PAGE_SHIFT);
 }
 
-static void forget_runs(xvm_heap *heap)
-{
-    size_t pages = heap->frontier;
-
-    memset(heap->units, 0, round_up(pages, UNIT_PAGES) / UNIT_PAGES * sizeof(unit_info));
-    memset(heap->pages, 0, pages * sizeof(page_info));
-    if (heap->state_lines > 1) /* the first one is nobody's */
-        memset(heap->states, 0, (size_t)heap->state_lines << STATE_SHIFT);
-    memset(heap->bins, 0, sizeof heap->bins);
-    memset(heap->bin_fine, 0, sizeof heap->bin_fine);
-    memset(heap->chunks, 0, sizeof heap->chunks);
-    heap->bin_groups = 0;
-    heap->state_lines = 1;
-    heap->free_pages = heap->dirty_pages = heap->large_pages = 0;
-    heap->large_frees = heap->large_allocs;
-    heap->oldest = heap->newest = 0;
-    STORE(&heap->frontier, 0u);
-}
-
 void xvm_heap_clear(xvm_heap *heap)
 {
     size_t pages = heap->frontier;
     int error = xvm_os_get_error();
 
     forget_told(heap);
-    forget_blocks(heap);
-    forget_runs(heap);
+    empty(heap);
     if (heap->trim_threshold != SIZE_MAX)
         (void)xvm_os_heap_purge(heap, heap->trim_threshold >> PAGE_SHIFT);
     forget_contents(heap, pages);
     xvm_os_set_error(error);
+}
+
+/* --- giving back ------------------------------------------------------------------------------ */
+
+size_t xvm_heap_trim(xvm_heap *heap, size_t keep)
+{
+    size_t pages;
+    int error;
+
+    if (heap == NULL)
+        return xvm_os_heap_drop_spares();
+    if ((heap->flags & (XVM_HEAP_REALTIME | XVM_HEAP_GUARDED)) != 0)
+        return 0; /* nothing, or all of it as soon as it was free */
+    error = xvm_os_get_error();
+    (void)xvm_os_heap_gather(heap);
+    heap_lock(heap, &heap->lock);
+    pages = xvm_os_heap_purge(heap, keep >> PAGE_SHIFT);
+    heap_unlock(heap, &heap->lock);
+    xvm_os_set_error(error);
+    return pages << PAGE_SHIFT;
 }

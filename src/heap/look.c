@@ -155,14 +155,15 @@ void xvm_heap_get_stats(const xvm_heap *heap, xvm_heap_stats *out)
 static int visit_slab(const xvm_heap *heap, uint32_t unit, xvm_block_visitor visit, void *context)
 {
     const unit_info *u = &heap->units[unit];
-    const size_class *class = &heap->classes[u->size_class - 1];
-    const unsigned char *states = heap->states + ((size_t)u->states << STATE_SHIFT);
+    unsigned c = u->size_class - 1u;
+    uint32_t size = size_of_class(c), blocks = blocks_of_class(c);
+    const unsigned char *states = state_at(heap, u->states);
     unsigned char *base = heap->area + ((size_t)unit << UNIT_SHIFT);
     int stop = 0;
 
-    for (uint32_t i = 0; i < class->blocks && stop == 0; i++)
+    for (uint32_t i = 0; i < blocks && stop == 0; i++)
         if (states[i] == LIVE)
-            stop = visit(base + (size_t)i * class->size, class->size, context);
+            stop = visit(base + (size_t)i * size, size, context);
     return stop;
 }
 
@@ -216,13 +217,13 @@ static bool check_slab(const xvm_heap *heap, uint32_t page, counts *n)
 {
     const unit_info *u = &heap->units[page / UNIT_PAGES];
     unsigned c = u->size_class - 1u;
-    const unsigned char *states = heap->states + ((size_t)u->states << STATE_SHIFT);
+    const unsigned char *states = state_at(heap, u->states);
     uint32_t free_blocks = 0;
 
     if (page % UNIT_PAGES != 0 || pages_of(&heap->pages[page]) != UNIT_PAGES || c >= CLASSES)
         return false;
-    for (uint32_t i = 0; i < heap->classes[c].blocks; i++) {
-        if (states[i] > CACHED || (states[i] == FREE && i < u->hint))
+    for (uint32_t i = 0; i < blocks_of_class(c); i++) {
+        if (states[i] > CACHED || (states[i] == FREE && i >> HINT_SHIFT < u->hint))
             return false;
         free_blocks += states[i] == FREE;
         n->cached[c] += states[i] == CACHED;
@@ -307,10 +308,12 @@ static bool check_class(const xvm_heap *heap, unsigned c, const counts *n)
     const size_class *class = &heap->classes[c];
     uint32_t free_blocks = 0, before = 0, slabs = 0;
 
-    for (uint32_t at = class->slabs; at != 0; at = heap->units[at - 1].next) {
+    for (uint32_t at = class->slabs, next; at != 0; at = next) {
         const unit_info *u = &heap->units[at - 1];
+        const page_info *links = &heap->pages[(size_t)(at - 1) * UNIT_PAGES];
 
-        if (u->size_class != c + 1 || u->free_blocks == 0 || u->prev != before ||
+        next = links->next;
+        if (u->size_class != c + 1 || u->free_blocks == 0 || links->prev != before ||
             ++slabs > class->slab_count)
             return false;
         free_blocks += u->free_blocks;
@@ -326,13 +329,13 @@ static bool count_entries(const xvm_heap *heap, unsigned c, const entry *entries
                           size_t *cached)
 {
     for (size_t i = 0; i < count; i++) {
-        uint32_t unit = (uint32_t)entries[i] >> (UNIT_SHIFT - GRAIN_SHIFT);
+        uint32_t unit = entries[i].granule >> (UNIT_SHIFT - GRAIN_SHIFT);
 
         if (unit >= heap->frontier || heap->units[unit].size_class != c + 1 ||
-            heap->states[entries[i] >> 32] != CACHED)
+            *state_at(heap, entries[i].state) != CACHED)
             return false;
         for (size_t other = 0; other < i; other++)
-            if (entries[other] == entries[i])
+            if (entries[other].state == entries[i].state)
                 return false;
     }
     *cached += count;
@@ -343,7 +346,7 @@ static bool check_lane(const xvm_heap *heap, const lane *l, unsigned c, size_t *
 {
     if (l == NULL)
         return true;
-    return *l->heads[c].bottom == 0 && filled(&l->heads[c]) <= magazine_size(c) &&
+    return l->heads[c].bottom->state == 0 && filled(&l->heads[c]) <= magazine_size(c) &&
            count_entries(heap, c, l->heads[c].bottom + 1, filled(&l->heads[c]), cached);
 }
 
@@ -353,7 +356,8 @@ static bool check_cached(const xvm_heap *heap, unsigned c, const counts *n)
     const size_class *class = &heap->classes[c];
     size_t cached = 0;
 
-    if (class->stashed > STASH || !count_entries(heap, c, class->stash, class->stashed, &cached) ||
+    if (class->stashed > stash_size(c) ||
+        !count_entries(heap, c, heap->stashes[c], class->stashed, &cached) ||
         (heap->shared_lane.heads[c].bottom != NULL &&
          !check_lane(heap, &heap->shared_lane, c, &cached)))
         return false;
@@ -369,7 +373,7 @@ static bool check_lines(const xvm_heap *heap)
     size_t lines = 1;
 
     for (unsigned c = 0; c < CLASSES; c++)
-        lines += (size_t)heap->classes[c].slab_count << heap->classes[c].order;
+        lines += (size_t)heap->classes[c].slab_count << order_of_class(c);
     return xvm_os_heap_free_lines(heap) == heap->state_lines - lines;
 }
 
@@ -472,16 +476,4 @@ size_t xvm_heap_report(const xvm_heap *heap, xvm_format format, char *buffer, si
         put_class(&t, heap, c, json, &first);
     put(&t, json ? "]}" : "");
     return t.length;
-}
-
-/* --- trim ------------------------------------------------------------------------------------- */
-
-size_t xvm_heap_trim(xvm_heap *heap, size_t keep)
-{
-    size_t pages;
-
-    heap_lock(heap, &heap->lock);
-    pages = xvm_os_heap_purge(heap, keep >> PAGE_SHIFT);
-    heap_unlock(heap, &heap->lock);
-    return pages << PAGE_SHIFT;
 }

@@ -4,13 +4,13 @@
  *
  * Good fit in constant time: the first list of which every run is large enough (two-level bitmaps, as
  * in TLSF: Masmano and others, "TLSF: a new dynamic memory allocator for real-time systems", 2004).
- * The list below it is looked at first, its newest run only: it may fit exactly. What is taken is cut
- * to size; what is freed is merged with its neighbours at once, and into the frontier.
+ * The list below it is looked at first, for one that fits after all, and of a list's newest runs the
+ * smallest is taken. What is taken is cut to size; what is freed is merged with its neighbours at once,
+ * and into the frontier.
  */
 #include "heap.h"
-#include "tell.h"
 
-enum { NONE = 0 };
+enum { NONE = 0, LOOKS = 8 /* runs of a list, at the most */ };
 
 static page_info *info(const xvm_heap *heap, uint32_t page)
 {
@@ -20,14 +20,6 @@ static page_info *info(const xvm_heap *heap, uint32_t page)
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
-}
-
-/* Pages of the heap in the smallest part of the region that can be given back. */
-static uint32_t unit_pages(const xvm_heap *heap)
-{
-    size_t unit = xvm_commit_unit(heap->region);
-
-    return unit > PAGE ? (uint32_t)(unit >> PAGE_SHIFT) : 1;
 }
 
 /* The first page from page on whose address is a multiple of so many pages. */
@@ -109,24 +101,33 @@ static uint32_t first_from(const xvm_heap *heap, bin b)
     return heap->bins[b.group][__builtin_ctz(fine)];
 }
 
+/* The best of the newest runs of a list that hold so many pages; + 1. */
+static uint32_t best_of(const xvm_heap *heap, uint32_t at, uint32_t pages)
+{
+    uint32_t best = NONE, least = UINT32_MAX;
+
+    for (unsigned looked = 0; at != NONE && looked < LOOKS && least != pages; looked++) {
+        uint32_t has = pages_of(info(heap, at - 1));
+
+        if (has >= pages && has < least) {
+            best = at;
+            least = has;
+        }
+        at = info(heap, at - 1)->next;
+    }
+    return best;
+}
+
 /* A run that holds so many pages; + 1. */
 static uint32_t find_run(const xvm_heap *heap, uint32_t pages)
 {
     bin b = bin_of(pages);
-    uint32_t exact = heap->bins[b.group][b.fine];
+    uint32_t best = best_of(heap, heap->bins[b.group][b.fine], pages);
 
-    if (exact != NONE && pages_of(info(heap, exact - 1)) >= pages)
-        return exact;
+    if (best != NONE)
+        return best;
     b.fine++; /* perhaps past the last: then the next group */
-    return first_from(heap, b);
-}
-
-/* What was used once, up to there; and what a free may take the quick way in. */
-static void set_touched(xvm_heap *heap, uint32_t page)
-{
-    STORE(&heap->touched, page);
-    if ((heap->flags & XVM_HEAP_ZERO_ON_FREE) == 0 && heap->largest_small != 0)
-        STORE(&heap->quick_size, (size_t)page << PAGE_SHIFT);
+    return best_of(heap, first_from(heap, b), pages);
 }
 
 /* --- the frontier ----------------------------------------------------------------------------- */
@@ -234,6 +235,8 @@ static bool take_from_frontier(xvm_heap *heap, uint32_t pages, uint32_t align, u
     if (capped)
         return false;
     end = (uint32_t)at + pages;
+    if (end > heap->touched)
+        xvm_os_heap_exchange(heap);
     if (!reach(heap, end))
         return false;
     *zero = at >= heap->touched;
@@ -269,8 +272,8 @@ static bool fits(const xvm_heap *heap, uint32_t run, uint32_t pages, uint32_t al
     return before <= pages_of(info(heap, run)) && pages <= pages_of(info(heap, run)) - before;
 }
 
-bool xvm_os_heap_take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
-                          uint32_t *start, bool *zero)
+static bool take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind, uint32_t *start,
+                     bool *zero)
 {
     uint32_t found = find_run(heap, pages);
 
@@ -278,9 +281,27 @@ bool xvm_os_heap_take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsign
         found = pages + align < heap->end ? find_run(heap, pages + align - 1) : NONE;
     if (found == NONE || !fits(heap, found - 1, pages, align, start))
         return take_from_frontier(heap, pages, align, kind, start, zero);
-    *zero = (info(heap, found - 1)->size_kind & RUN_ZERO) != 0 && unit_pages(heap) == 1;
+    *zero = (info(heap, found - 1)->size_kind & RUN_ZERO) != 0 && give_back_unit(heap) == 1;
     cut(heap, found - 1, *start, pages, kind);
     return true;
+}
+
+bool xvm_os_heap_take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
+                          uint32_t *start, bool *zero)
+{
+    bool taken = take_run(heap, pages, align, kind, start, zero);
+
+    xvm_os_heap_settle(heap);
+    return taken;
+}
+
+bool xvm_os_heap_take_last_run(xvm_heap *heap, uint32_t pages, uint32_t align, uint32_t *start,
+                               bool *zero)
+{
+    bool taken = take_from_frontier(heap, pages, align, RUN_LIVE, start, zero);
+
+    xvm_os_heap_settle(heap);
+    return taken;
 }
 
 /* A free run becomes a part of another; its pages. */
@@ -317,6 +338,7 @@ static void add_free(xvm_heap *heap, uint32_t start, uint32_t pages)
 void xvm_os_heap_free_run(xvm_heap *heap, uint32_t start)
 {
     add_free(heap, start, pages_of(info(heap, start)));
+    xvm_os_heap_settle(heap);
 }
 
 /* Pages at or behind the end of a run, as far as they are free: free ones, or the frontier. */
@@ -348,76 +370,4 @@ bool xvm_os_heap_resize_run(xvm_heap *heap, uint32_t start, uint32_t pages)
     info(heap, end)->size_kind = RUN_INSIDE;
     use_run(heap, start, pages, RUN_LIVE);
     return true;
-}
-
-/* --- giving back ------------------------------------------------------------------------------ */
-
-/* Behind the frontier lie pages that were used: they go first, with the charge. */
-static size_t purge_tail(xvm_heap *heap, size_t pages)
-{
-    uint32_t keep = (uint32_t)round_up(heap->frontier + pages, heap->commit_pages);
-    size_t dirty = heap->touched > keep ? heap->touched - keep : 0;
-
-    if (keep >= heap->committed ||
-        xvm_decommit(heap->region, page_offset(heap, keep),
-                     (size_t)(heap->committed - keep) << PAGE_SHIFT) != XVM_OK)
-        return 0;
-    if (heap->told && dirty != 0) /* whose memory is there next need not be told of us */
-        xvm_os_tell_live(page_address(heap, keep), dirty << PAGE_SHIFT);
-    heap->committed = keep;
-    set_touched(heap, smaller(heap->touched, keep));
-    return dirty;
-}
-
-/* A free run in the middle keeps its charge and gives back its whole units of commit. */
-static size_t purge_run(xvm_heap *heap, uint32_t start)
-{
-    uint32_t pages = pages_of(info(heap, start)), unit = unit_pages(heap);
-    size_t from = round_up(start, unit), to = round_down((size_t)start + pages, unit);
-    size_t given = from < to ? to - from : 0;
-
-    if (given != 0 && xvm_discard(heap->region, page_offset(heap, (uint32_t)from),
-                                  given << PAGE_SHIFT, XVM_DISCARD_ZERO) != XVM_OK)
-        return 0;
-    info(heap, start)->size_kind |= RUN_ZERO;
-    heap->dirty_pages -= pages;
-    return given;
-}
-
-static size_t purge_list(xvm_heap *heap, uint32_t head, size_t keep)
-{
-    size_t given = 0;
-
-    for (uint32_t at = head; at != NONE && heap->dirty_pages > keep; at = info(heap, at - 1)->next)
-        if ((info(heap, at - 1)->size_kind & RUN_ZERO) == 0)
-            given += purge_run(heap, at - 1);
-    return given;
-}
-
-/* Runs in the middle, the largest first. Where what is committed must be in memory they stay: they are
- * committed. */
-static size_t purge_runs(xvm_heap *heap, size_t keep)
-{
-    size_t given = 0;
-
-    if ((heap->flags & (XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT)) != 0)
-        return 0;
-    for (int group = BIN_GROUPS - 1; group >= 0 && heap->dirty_pages > keep; group--)
-        for (int fine = BIN_FINE - 1; fine >= 0 && heap->dirty_pages > keep; fine--)
-            given += purge_list(heap, heap->bins[group][fine], keep);
-    return given;
-}
-
-size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep)
-{
-    size_t behind = keep > heap->dirty_pages ? keep - heap->dirty_pages : 0, given = 0;
-    int error = xvm_os_get_error();
-
-    if ((heap->flags & (XVM_HEAP_REALTIME | XVM_HEAP_GUARDED)) != 0)
-        return 0; /* nothing, or all of it as soon as it was free */
-    if (heap->committed - heap->frontier > behind)
-        given = purge_tail(heap, behind);
-    given += purge_runs(heap, keep);
-    xvm_os_set_error(error); /* what was refused is kept, and that is all */
-    return given;
 }
