@@ -3,10 +3,12 @@
  *     | heap | libc | mimalloc | ... | heap | libc | ...     rounds, in turns; medians count
  *
  *   1  Every side does what the others do: sizes and order come from the same seed.
- *   2  The first bytes of each block are written; large ones are written as a whole where that is said.
+ *   2  A word of each block is written, and read again before the block is freed: the sum must be the
+ *      same for all sides. Every page is written where that is said.
  *   3  A ratio above 1 says how many times faster the heap is.
+ *   4  What one thread does is measured in its processor time: others may run meanwhile.
  *
- * usage: xvm_bench_heap [--csv | --smoke]
+ * usage: xvm_bench_heap [--csv | --smoke] [row...]     rows by number, from 1; all without one
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,10 +19,20 @@
 #include "peers.h"
 #include "xvm/xvm.h"
 
-enum { ROUNDS = 7, MOST_SIDES = MOST_PEERS + 1, LIVE = 100000, SOME = 10000, SHARED = 4096 };
+enum {
+    ROUNDS = 7,
+    MOST_SIDES = MOST_PEERS + 1,
+    LIVE = 100000,
+    SOME = 10000,
+    WINDOW = 1000, /* blocks of the queue */
+    SHARED = 4096,
+    PAGE = 4096,
+    MiB = 1 << 20
+};
 
 static xvm_heap *heap;
 static void *blocks[LIVE];
+static void *shared[SHARED];
 static size_t scale = 1; /* of all counts; larger in a smoke test: fewer */
 
 /* --- sizes ------------------------------------------------------------------------------------ */
@@ -40,7 +52,7 @@ static size_t mixed_size(uint32_t *state)
 
     if (kind < 90)
         return 16 + next_random(state) % 241;
-    return kind < 99 ? next_random(state) % (32 << 10) : next_random(state) % (4 << 20);
+    return 8 + (kind < 99 ? next_random(state) % (32 << 10) : next_random(state) % (4 * MiB));
 }
 
 static size_t small_size(uint32_t *state)
@@ -50,21 +62,45 @@ static size_t small_size(uint32_t *state)
 
 static size_t large_size(uint32_t *state)
 {
-    return (1 << 20) + next_random(state) % (63u << 20);
+    return MiB + next_random(state) % (63u * MiB);
+}
+
+/* --- clocks and sums -------------------------------------------------------------------------- */
+
+static uint64_t started, elapsed;
+static uint64_t sum; /* of the words that were read, in this run of a side */
+
+static void start_clock(void)
+{
+    started = bare_spent();
+}
+
+static void stop_clock(void)
+{
+    elapsed = bare_spent() - started;
+}
+
+static void mark(void *block, size_t value)
+{
+    *(volatile uint32_t *)block = (uint32_t)value;
+}
+
+static void read_mark(const void *block)
+{
+    sum += *(const volatile uint32_t *)block;
 }
 
 /* --- workloads, once for each kind of side, so that all calls are as direct as they can be ----- */
 
-#define WRITE(block) (*(volatile uint32_t *)(block) = 1)
-
-#define WORKLOADS_OF(name, GET, PUT)                                                               \
+#define WORKLOADS_OF(name, GET, PUT, RESIZE)                                                       \
     static size_t name##_pairs(const peer *p)                                                      \
     {                                                                                              \
         size_t count = 2000000 / scale;                                                            \
         (void)p;                                                                                   \
         for (size_t i = 0; i < count; i++) {                                                       \
             void *block = GET(32);                                                                 \
-            WRITE(block);                                                                          \
+            mark(block, i);                                                                        \
+            read_mark(block);                                                                      \
             PUT(block);                                                                            \
         }                                                                                          \
         return count;                                                                              \
@@ -74,12 +110,13 @@ static size_t large_size(uint32_t *state)
         size_t rounds = 100 / scale + 1;                                                           \
         (void)p;                                                                                   \
         for (size_t r = 0; r < rounds; r++) {                                                      \
-            for (size_t i = 0; i < SOME; i++) {                                                    \
-                blocks[i] = GET(32);                                                               \
-                WRITE(blocks[i]);                                                                  \
-            }                                                                                      \
             for (size_t i = 0; i < SOME; i++)                                                      \
-                PUT(blocks[last_first ? SOME - 1 - i : i]);                                        \
+                mark(blocks[i] = GET(32), i);                                                      \
+            for (size_t i = 0; i < SOME; i++) {                                                    \
+                void *block = blocks[last_first ? SOME - 1 - i : i];                               \
+                read_mark(block);                                                                  \
+                PUT(block);                                                                        \
+            }                                                                                      \
         }                                                                                          \
         return rounds * SOME;                                                                      \
     }                                                                                              \
@@ -91,19 +128,44 @@ static size_t large_size(uint32_t *state)
     {                                                                                              \
         return name##_many(p, false);                                                              \
     }                                                                                              \
+    static size_t name##_queue(const peer *p)                                                      \
+    {                                                                                              \
+        size_t count = 2000000 / scale;                                                            \
+        (void)p;                                                                                   \
+        for (size_t i = 0; i < WINDOW; i++)                                                        \
+            mark(blocks[i] = GET(32), i);                                                          \
+        start_clock();                                                                             \
+        for (size_t i = 0, at = 0; i < count; i++) {                                               \
+            read_mark(blocks[at]);                                                                 \
+            PUT(blocks[at]);                                                                       \
+            mark(blocks[at] = GET(32), i);                                                         \
+            at = at + 1 < WINDOW ? at + 1 : 0;                                                     \
+        }                                                                                          \
+        stop_clock();                                                                              \
+        for (size_t i = 0; i < WINDOW; i++)                                                        \
+            PUT(blocks[i]);                                                                        \
+        return count;                                                                              \
+    }                                                                                              \
+    static void name##_churn(const peer *p, size_t live, size_t count, uint32_t *state,            \
+                             size_t (*size)(uint32_t *))                                           \
+    {                                                                                              \
+        (void)p;                                                                                   \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            void **slot = &blocks[next_random(state) % live];                                      \
+            read_mark(*slot);                                                                      \
+            PUT(*slot);                                                                            \
+            mark(*slot = GET(size(state)), i);                                                     \
+        }                                                                                          \
+    }                                                                                              \
     static size_t name##_replace(const peer *p, size_t live, size_t count,                         \
                                  size_t (*size)(uint32_t *))                                       \
     {                                                                                              \
         uint32_t state = 88172645u;                                                                \
-        (void)p;                                                                                   \
         for (size_t i = 0; i < live; i++)                                                          \
-            WRITE(blocks[i] = GET(size(&state)));                                                  \
+            mark(blocks[i] = GET(size(&state)), i);                                                \
+        name##_churn(p, live, count, &state, size); /* until it is as it goes on */                \
         start_clock();                                                                             \
-        for (size_t i = 0; i < count; i++) {                                                       \
-            void **slot = &blocks[next_random(&state) % live];                                     \
-            PUT(*slot);                                                                            \
-            WRITE(*slot = GET(size(&state)));                                                      \
-        }                                                                                          \
+        name##_churn(p, live, count, &state, size);                                                \
         stop_clock();                                                                              \
         for (size_t i = 0; i < live; i++)                                                          \
             PUT(blocks[i]);                                                                        \
@@ -117,6 +179,28 @@ static size_t large_size(uint32_t *state)
     {                                                                                              \
         return name##_replace(p, LIVE / 2, 500000 / scale, mixed_size);                            \
     }                                                                                              \
+    static size_t name##_grow(const peer *p, size_t tenths)                                        \
+    {                                                                                              \
+        size_t count = 3000 / scale + 1;                                                           \
+        (void)p;                                                                                   \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            void *block = GET(16);                                                                 \
+            mark(block, i);                                                                        \
+            for (size_t size = 16; size < MiB; size = size * tenths / 10)                          \
+                block = RESIZE(block, size * tenths / 10);                                         \
+            read_mark(block);                                                                      \
+            PUT(block);                                                                            \
+        }                                                                                          \
+        return count;                                                                              \
+    }                                                                                              \
+    static size_t name##_grow_13(const peer *p)                                                    \
+    {                                                                                              \
+        return name##_grow(p, 13);                                                                 \
+    }                                                                                              \
+    static size_t name##_grow_20(const peer *p)                                                    \
+    {                                                                                              \
+        return name##_grow(p, 20);                                                                 \
+    }                                                                                              \
     static size_t name##_large(const peer *p)                                                      \
     {                                                                                              \
         uint32_t state = 1234567u;                                                                 \
@@ -124,7 +208,8 @@ static size_t large_size(uint32_t *state)
         (void)p;                                                                                   \
         for (size_t i = 0; i < count; i++) {                                                       \
             void *block = GET(large_size(&state));                                                 \
-            WRITE(block);                                                                          \
+            mark(block, i);                                                                        \
+            read_mark(block);                                                                      \
             PUT(block);                                                                            \
         }                                                                                          \
         return count;                                                                              \
@@ -133,14 +218,20 @@ static size_t large_size(uint32_t *state)
     {                                                                                              \
         uint32_t state = 1234567u;                                                                 \
         size_t count = 30 / scale + 1;                                                             \
+        unsigned char *first = GET(64 * MiB);                                                      \
         (void)p;                                                                                   \
+        memset(first, 1, 64 * MiB); /* so that what can be kept is there */                        \
+        PUT(first);                                                                                \
+        start_clock();                                                                             \
         for (size_t i = 0; i < count; i++) {                                                       \
             size_t size = large_size(&state);                                                      \
             unsigned char *block = GET(size);                                                      \
-            for (size_t at = 0; at < size; at += 1 << 12)                                          \
-                block[at] = 1;                                                                     \
+            for (size_t at = 0; at + 4 <= size; at += PAGE)                                        \
+                mark(block + at, i);                                                               \
+            read_mark(block);                                                                      \
             PUT(block);                                                                            \
         }                                                                                          \
+        stop_clock();                                                                              \
         return count;                                                                              \
     }                                                                                              \
     static void name##_trade(const peer *p, int thread, size_t count)                              \
@@ -149,7 +240,7 @@ static size_t large_size(uint32_t *state)
         (void)p;                                                                                   \
         for (size_t i = 0; i < count; i++) {                                                       \
             void *block = GET(small_size(&state));                                                 \
-            WRITE(block);                                                                          \
+            mark(block, i);                                                                        \
             block = __atomic_exchange_n(&shared[next_random(&state) % SHARED], block,              \
                                         __ATOMIC_ACQ_REL);                                         \
             if (block != NULL)                                                                     \
@@ -166,31 +257,30 @@ static size_t large_size(uint32_t *state)
         }                                                                                          \
     }
 
-static void *shared[SHARED];
-static uint64_t started, elapsed;
-
-static void start_clock(void)
-{
-    started = bare_now();
-}
-
-static void stop_clock(void)
-{
-    elapsed = bare_now() - started;
-}
-
 #define HEAP_GET(size) xvm_heap_alloc(heap, (size))
 #define HEAP_PUT(block) xvm_heap_free(heap, (block))
+#define HEAP_RESIZE(block, size) xvm_heap_realloc(heap, (block), (size))
 #define PEER_GET(size) p->get(size)
 #define PEER_PUT(block) p->put(block)
+#define PEER_RESIZE(block, size) p->resize((block), (size))
 
-WORKLOADS_OF(of_heap, HEAP_GET, HEAP_PUT)
-WORKLOADS_OF(of_peer, PEER_GET, PEER_PUT)
+WORKLOADS_OF(of_heap, HEAP_GET, HEAP_PUT, HEAP_RESIZE)
+WORKLOADS_OF(of_peer, PEER_GET, PEER_PUT, PEER_RESIZE)
 
-/* Two threads leave blocks in common places and free what they find there. */
+/* --- two threads and more --------------------------------------------------------------------- */
+
+/* The threads are there before the clock starts, and what is measured is time that passes. */
+static void pass_together(int threads, void (*work)(void *, int), void *context)
+{
+    uint64_t from = bare_now();
+
+    run_together(threads, work, context);
+    elapsed = bare_now() - from;
+}
+
+/* They leave blocks in common places and free what they find there. */
 typedef struct trade {
-    const peer *p;
-    bool is_heap;
+    const peer *p; /* NULL: the heap */
     size_t count;
 } trade;
 
@@ -198,42 +288,44 @@ static void trade_one(void *context, int thread)
 {
     trade *t = context;
 
-    if (t->is_heap)
+    if (t->p == NULL)
         of_heap_trade(t->p, thread, t->count);
     else
         of_peer_trade(t->p, thread, t->count);
 }
 
-static size_t trade_all(const peer *p, bool is_heap)
+static size_t trade_all(const peer *p, int threads)
 {
-    trade t = {p, is_heap, 500000 / scale};
+    trade t = {p, 1000000 / scale / (size_t)threads};
 
-    start_clock();
-    run_together(2, trade_one, &t);
-    stop_clock();
-    if (is_heap)
+    pass_together(threads, trade_one, &t);
+    if (p == NULL)
         of_heap_clear(p);
     else
         of_peer_clear(p);
-    return t.count;
+    return t.count * (size_t)threads;
 }
 
-static size_t of_heap_larson(const peer *p)
+static size_t larson_2(const peer *p)
 {
-    return trade_all(p, true);
+    return trade_all(p, 2);
 }
 
-static size_t of_peer_larson(const peer *p)
+static size_t larson_16(const peer *p)
 {
-    return trade_all(p, false);
+    return trade_all(p, 16);
+}
+
+static size_t larson_64(const peer *p)
+{
+    return trade_all(p, 64);
 }
 
 /* One takes, the other frees: through a ring of places. */
 enum { RING = 1024 };
 
 typedef struct ring {
-    const peer *p;
-    bool is_heap;
+    const peer *p; /* NULL: the heap */
     size_t count, head, tail;
     void *places[RING];
 } ring;
@@ -241,9 +333,9 @@ typedef struct ring {
 static void produce(ring *r)
 {
     for (size_t i = 0; i < r->count; i++) {
-        void *block = r->is_heap ? xvm_heap_alloc(heap, 64) : r->p->get(64);
+        void *block = r->p == NULL ? xvm_heap_alloc(heap, 64) : r->p->get(64);
 
-        WRITE(block);
+        mark(block, i);
         while (i - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) == RING)
             give_way();
         r->places[i % RING] = block;
@@ -256,7 +348,8 @@ static void consume(ring *r)
     for (size_t i = 0; i < r->count; i++) {
         while (__atomic_load_n(&r->head, __ATOMIC_ACQUIRE) == i)
             give_way();
-        if (r->is_heap)
+        read_mark(r->places[i % RING]);
+        if (r->p == NULL)
             xvm_heap_free(heap, r->places[i % RING]);
         else
             r->p->put(r->places[i % RING]);
@@ -272,77 +365,119 @@ static void pass_one(void *context, int thread)
         consume(context);
 }
 
-static size_t pass_all(const peer *p, bool is_heap)
+static size_t pass_all(const peer *p)
 {
     static ring r;
 
-    r = (ring){.p = p, .is_heap = is_heap, .count = 1000000 / scale};
-    start_clock();
-    run_together(2, pass_one, &r);
-    stop_clock();
+    r = (ring){.p = p, .count = 1000000 / scale};
+    pass_together(2, pass_one, &r);
     return r.count;
 }
 
-static size_t of_heap_pass(const peer *p)
+/* --- whole heaps ------------------------------------------------------------------------------ */
+
+static void begin_heap(void)
 {
-    return pass_all(p, true);
+    if (xvm_heap_create(&heap, NULL) != XVM_OK)
+        exit(1);
 }
 
-static size_t of_peer_pass(const peer *p)
+/* A heap of its own for 10,000 blocks, gone in one piece. */
+static size_t whole_heap(const peer *p)
 {
-    return pass_all(p, false);
-}
-
-/* A heap of its own for 10,000 blocks, gone in one piece; others free them one by one. */
-static size_t of_heap_whole(const peer *p)
-{
-    size_t rounds = 50 / scale + 1;
+    size_t rounds = 500 / scale + 1;
     xvm_heap *common = heap;
 
     (void)p;
     for (size_t r = 0; r < rounds; r++) {
-        if (xvm_heap_create(&heap, NULL) != XVM_OK)
-            exit(1);
+        begin_heap();
         for (size_t i = 0; i < SOME; i++)
-            WRITE(xvm_heap_alloc(heap, 16 + i % 100));
+            mark(xvm_heap_alloc(heap, 16 + i % 100), i);
         xvm_heap_destroy(heap);
     }
     heap = common;
     return rounds * SOME;
 }
 
-static size_t of_peer_whole(const peer *p)
+/* Others, which have no heaps, free the blocks one by one. */
+static size_t whole_peer(const peer *p)
 {
-    size_t rounds = 50 / scale + 1;
+    size_t rounds = 500 / scale + 1;
 
     for (size_t r = 0; r < rounds; r++) {
+        if (p->begin != NULL)
+            p->begin();
         for (size_t i = 0; i < SOME; i++)
-            WRITE(blocks[i] = p->get(16 + i % 100));
-        for (size_t i = 0; i < SOME; i++)
+            mark(blocks[i] = p->get(16 + i % 100), i);
+        for (size_t i = 0; i < SOME && p->begin == NULL; i++)
             p->put(blocks[i]);
+        if (p->begin != NULL)
+            p->end();
     }
     return rounds * SOME;
 }
 
+static size_t empty_heap(const peer *p)
+{
+    size_t rounds = 20000 / scale + 1;
+    xvm_heap *common = heap;
+
+    (void)p;
+    for (size_t r = 0; r < rounds; r++) {
+        begin_heap();
+        xvm_heap_destroy(heap);
+    }
+    heap = common;
+    return rounds;
+}
+
+static size_t empty_peer(const peer *p)
+{
+    size_t rounds = 20000 / scale + 1;
+
+    for (size_t r = 0; r < rounds; r++) {
+        p->begin();
+        p->end();
+    }
+    return rounds;
+}
+
 /* --- measuring -------------------------------------------------------------------------------- */
+
+/* Peers that are heaps of their own take part only where whole heaps are meant. */
+enum { ALL = 0, WITH_HEAPS = 1, ONLY_HEAPS = 2 };
 
 typedef struct workload {
     const char *name;
     size_t (*of_heap)(const peer *p), (*of_peer)(const peer *p);
+    int sides;
 } workload;
 
 static const workload workloads[] = {
-    {"32 bytes, one at a time", of_heap_pairs, of_peer_pairs},
-    {"32 bytes, 10000, last first", of_heap_lifo, of_peer_lifo},
-    {"32 bytes, 10000, first first", of_heap_fifo, of_peer_fifo},
-    {"8..1024 bytes, 100000 live, random", of_heap_random, of_peer_random},
-    {"16 bytes..4 MiB, 50000 live, random", of_heap_mix, of_peer_mix},
-    {"1..64 MiB, first bytes written", of_heap_large, of_peer_large},
-    {"1..64 MiB, each page written", of_heap_touched, of_peer_touched},
-    {"2 threads free what the other took", of_heap_larson, of_peer_larson},
-    {"one thread takes, the other frees", of_heap_pass, of_peer_pass},
-    {"10000 blocks, and all of them gone", of_heap_whole, of_peer_whole},
+    {"32 bytes, one at a time", of_heap_pairs, of_peer_pairs, ALL},
+    {"32 bytes, 10000, last first", of_heap_lifo, of_peer_lifo, ALL},
+    {"32 bytes, 10000, first first", of_heap_fifo, of_peer_fifo, ALL},
+    {"32 bytes, a queue of 1000", of_heap_queue, of_peer_queue, ALL},
+    {"8..1024 bytes, 100000 live, random", of_heap_random, of_peer_random, ALL},
+    {"16 bytes..4 MiB, 50000 live, random", of_heap_mix, of_peer_mix, ALL},
+    {"realloc to 1 MiB by 1.3", of_heap_grow_13, of_peer_grow_13, ALL},
+    {"realloc to 1 MiB by 2", of_heap_grow_20, of_peer_grow_20, ALL},
+    {"1..64 MiB, first bytes written", of_heap_large, of_peer_large, ALL},
+    {"1..64 MiB, each page written", of_heap_touched, of_peer_touched, ALL},
+    {"2 threads free what others took", larson_2, larson_2, ALL},
+    {"16 threads free what others took", larson_16, larson_16, ALL},
+    {"64 threads free what others took", larson_64, larson_64, ALL},
+    {"one thread takes, the other frees", pass_all, pass_all, ALL},
+    {"10000 blocks, and all of them gone", whole_heap, whole_peer, WITH_HEAPS},
+    {"a heap, empty, and gone", empty_heap, empty_peer, ONLY_HEAPS},
 };
+
+enum { WORKLOADS = sizeof workloads / sizeof *workloads };
+
+static bool takes_part(const workload *w, const peer *p)
+{
+    return w->sides == ALL ? p->begin == NULL : w->sides == WITH_HEAPS || p->begin != NULL;
+}
 
 static int compare(const void *a, const void *b)
 {
@@ -357,17 +492,28 @@ static double median(double *values, size_t count)
     return values[count / 2];
 }
 
-/* Nanoseconds for one operation of a side; side 0 is the heap. */
+/* Nanoseconds for one operation of a side; side 0 is the heap, which says what the sum must be. */
 static double run_side(const workload *w, const peer *peers, size_t at)
 {
+    static uint64_t expected;
     size_t count;
 
-    elapsed = 0;
-    started = bare_now();
+    elapsed = sum = 0;
+    start_clock();
     count = at == 0 ? w->of_heap(NULL) : w->of_peer(&peers[at - 1]);
     if (elapsed == 0) /* it did not say which part of it counts */
         stop_clock();
+    if (at != 0 && sum != expected) {
+        fprintf(stderr, "%s: %s read other words than the heap\n", w->name, peers[at - 1].name);
+        exit(1);
+    }
+    expected = sum;
     return (double)elapsed / (double)count;
+}
+
+static void print_side(double *times, double *ratios, size_t rounds, bool csv)
+{
+    printf(csv ? ",%.1f,%.3f" : " %11.1f %5.2f", median(times, rounds), median(ratios, rounds));
 }
 
 static void measure(const workload *w, const peer *peers, size_t sides, size_t rounds, bool csv)
@@ -376,15 +522,30 @@ static void measure(const workload *w, const peer *peers, size_t sides, size_t r
 
     for (size_t r = 0; r < rounds; r++)
         for (size_t i = 0; i < sides; i++)
-            times[(i + r) % sides][r] = run_side(w, peers, (i + r) % sides);
+            if (i == 0 || takes_part(w, &peers[i - 1]))
+                times[i][r] = run_side(w, peers, i);
     for (size_t i = 0; i < sides; i++)
         for (size_t r = 0; r < rounds; r++)
             ratios[i][r] = times[i][r] / times[0][r];
     printf(csv ? "%s" : "%-36s", w->name);
     for (size_t i = 0; i < sides; i++)
-        printf(csv ? ",%.1f,%.3f" : " %9.1f %5.2f", median(times[i], rounds),
-               median(ratios[i], rounds));
+        if (i == 0 || takes_part(w, &peers[i - 1]))
+            print_side(times[i], ratios[i], rounds, csv);
+        else
+            printf(csv ? ",," : "%18s", "-");
     printf("\n");
+    fflush(stdout);
+}
+
+static bool is_wanted(size_t row, int argc, char **argv)
+{
+    bool any = false, named = false;
+
+    for (int i = 1; i < argc; i++) {
+        any |= argv[i][0] != '-';
+        named |= argv[i][0] != '-' && (size_t)atoi(argv[i]) == row;
+    }
+    return !any || named;
 }
 
 int main(int argc, char **argv)
@@ -394,15 +555,16 @@ int main(int argc, char **argv)
     peer peers[MOST_PEERS];
     size_t count = find_peers(peers, argv);
 
+    count += find_heaps(peers + count);
     scale = smoke ? 200 : 1;
-    if (xvm_heap_create(&heap, NULL) != XVM_OK)
-        return 1;
-    printf(csv ? "workload,heap" : "%-36s %15s", "ns for each, ratio to the heap", "heap");
+    begin_heap();
+    printf(csv ? "workload,heap,ratio" : "%-36s %17s", "ns for each, ratio to the heap", "heap");
     for (size_t i = 0; i < count; i++)
-        printf(csv ? ",%s" : " %15s", peers[i].name);
+        printf(csv ? ",%s,ratio" : " %17s", peers[i].name);
     printf("\n");
-    for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++)
-        measure(&workloads[i], peers, count + 1, smoke ? 2 : ROUNDS, csv);
+    for (size_t i = 0; i < WORKLOADS; i++)
+        if (is_wanted(i + 1, argc, argv))
+            measure(&workloads[i], peers, count + 1, smoke ? 2 : ROUNDS, csv);
     xvm_heap_destroy(heap);
     return 0;
 }

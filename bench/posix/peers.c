@@ -16,13 +16,13 @@
 #endif
 
 typedef struct library {
-    const char *name, *path, *get, *put;
+    const char *name, *path, *get, *put, *resize;
 } library;
 
 static const library libraries[] = {
-    {"mimalloc", XVM_BENCH_MIMALLOC, "mi_malloc", "mi_free"},
-    {"jemalloc", XVM_BENCH_JEMALLOC, "malloc", "free"},
-    {"tcmalloc", XVM_BENCH_TCMALLOC, "malloc", "free"},
+    {"mimalloc", XVM_BENCH_MIMALLOC, "mi_malloc", "mi_free", "mi_realloc"},
+    {"jemalloc", XVM_BENCH_JEMALLOC, "malloc", "free", "realloc"},
+    {"tcmalloc", XVM_BENCH_TCMALLOC, "malloc", "free", "realloc"},
 };
 
 /* A function's address in the only way that C11 has. */
@@ -33,18 +33,24 @@ static void find_function(void *handle, const char *name, void *function)
     memcpy(function, &address, sizeof address);
 }
 
+static void *open_library(const char *path)
+{
+    return path[0] != 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND) : NULL;
+}
+
 static int open_peer(const library *l, peer *p)
 {
-    void *handle = l->path[0] != 0 ? dlopen(l->path, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND) : NULL;
+    void *handle = open_library(l->path);
 
+    *p = (peer){.name = l->name};
     if (handle == NULL) {
         printf("%s: %s\n", l->name, l->path[0] != 0 ? dlerror() : "not installed");
         return 0;
     }
-    p->name = l->name;
     find_function(handle, l->get, &p->get);
     find_function(handle, l->put, &p->put);
-    return p->get != NULL && p->put != NULL;
+    find_function(handle, l->resize, &p->resize);
+    return p->get != NULL && p->put != NULL && p->resize != NULL;
 }
 
 /* Some keep more for each thread than a library that comes late may have, unless the loader was told
@@ -57,16 +63,63 @@ static void begin_again(char **arguments)
     execv("/proc/self/exe", arguments);
 }
 
+static void trim_libc(void)
+{
+    static int (*trim)(size_t keep);
+
+    if (trim == NULL)
+        find_function(RTLD_DEFAULT, "malloc_trim", &trim);
+    if (trim != NULL)
+        (void)trim(0);
+}
+
 size_t find_peers(peer *peers, char **arguments)
 {
     size_t count = 0;
 
     begin_again(arguments);
 
-    peers[count++] = (peer){"libc", malloc, free};
+    peers[count++] =
+        (peer){.name = "libc", .get = malloc, .put = free, .resize = realloc, .trim = trim_libc};
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
         count += (size_t)open_peer(&libraries[i], &peers[count]);
     return count;
+}
+
+/* mimalloc's first-class heaps. */
+static struct {
+    void *now;
+    void *(*begin)(void);
+    void *(*get)(void *heap, size_t size);
+    void (*end)(void *heap);
+} mi;
+
+static void begin_mi(void)
+{
+    mi.now = mi.begin();
+}
+
+static void *get_mi(size_t size)
+{
+    return mi.get(mi.now, size);
+}
+
+static void end_mi(void)
+{
+    mi.end(mi.now);
+}
+
+size_t find_heaps(peer *peers)
+{
+    void *handle = open_library(XVM_BENCH_MIMALLOC);
+
+    if (handle == NULL)
+        return 0;
+    find_function(handle, "mi_heap_new", &mi.begin);
+    find_function(handle, "mi_heap_malloc", &mi.get);
+    find_function(handle, "mi_heap_destroy", &mi.end);
+    *peers = (peer){.name = "mi_heap", .get = get_mi, .begin = begin_mi, .end = end_mi};
+    return mi.begin != NULL && mi.get != NULL && mi.end != NULL;
 }
 
 typedef struct worker {
@@ -85,8 +138,8 @@ static void *run_worker(void *argument)
 
 void run_together(int count, void (*work)(void *context, int index), void *context)
 {
-    pthread_t threads[16];
-    worker workers[16];
+    pthread_t threads[64];
+    worker workers[64];
 
     for (int i = 0; i < count; i++) {
         workers[i] = (worker){work, context, i};
@@ -95,6 +148,11 @@ void run_together(int count, void (*work)(void *context, int index), void *conte
     }
     for (int i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
+}
+
+void wait_for(unsigned milliseconds)
+{
+    usleep(milliseconds * 1000);
 }
 
 void give_way(void)
