@@ -476,6 +476,18 @@ static xvm_os_answer discard_range(batch *b, range r)
     return answer;
 }
 
+xvm_os_answer xvm_os_zero_range(xvm_region *region, range r)
+{
+    xvm_os_answer answer;
+    batch b;
+
+    b.region = region;
+    b.mode = XVM_DISCARD_ZERO;
+    b.count = 0;
+    answer = discard_range(&b, r);
+    return answer.status == XVM_OK ? flush(&b) : answer;
+}
+
 static bool find_discard(const xvm_region *region, const xvm_range *given, range *out)
 {
     return find_units(region, given->offset, given->size, INWARD,

@@ -46,6 +46,7 @@ static const char *const operation_names[XVM_OS_OPERATIONS] = {
     [XVM_OS_ATTACH] = "attach",
     [XVM_OS_BOOKKEEPING] = "bookkeeping",
     [XVM_OS_QUERY] = "query",
+    [XVM_OS_MOVE] = "move",
 };
 
 static unsigned lock;

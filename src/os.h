@@ -33,6 +33,7 @@ typedef enum xvm_os_operation {
     XVM_OS_ATTACH,
     XVM_OS_BOOKKEEPING,
     XVM_OS_QUERY,
+    XVM_OS_MOVE,
     XVM_OS_OPERATIONS
 } xvm_os_operation;
 
@@ -55,7 +56,8 @@ xvm_os_facts xvm_os_get_facts(void);
 /* Does xvm_os_guard work? Tried once, and remembered. */
 int xvm_os_has_light_guards(void);
 
-/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS. */
+/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS and
+ * XVM_HAS_MOVE. */
 void xvm_os_get_system(xvm_system_info *out);
 
 /* All of *out. headroom is what the machine has left, whatever the limits of this process are. */
@@ -150,6 +152,20 @@ typedef struct xvm_os_piece {
 enum { XVM_OS_PIECES = 256 };
 xvm_os_answer xvm_os_discard_pieces(const xvm_os_piece *pieces, size_t count,
                                     xvm_discard_mode mode);
+
+/* From how many bytes on xvm_os_move is faster than a copy; SIZE_MAX: it does not work. Tried once, and
+ * remembered. */
+size_t xvm_os_move_least(void);
+
+/* How far a move came: so many of the first bytes have moved; of those of to behind them so many are
+ * reserved pages now, or none at all, which a decommit mends; the others are as they were. */
+typedef struct xvm_os_moved {
+    size_t moved, closed;
+} xvm_os_moved;
+
+/* Committed, read-write, unlocked pages that do not overlap, where xvm_os_move_least is not SIZE_MAX:
+ * to has the bytes of from, and from is zero, without a copy. */
+xvm_os_moved xvm_os_move(void *to, void *from, size_t size);
 
 /* What was written there is what the processor runs. */
 void xvm_os_flush_code(void *address, size_t size);

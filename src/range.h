@@ -46,6 +46,7 @@ static const want UNLOCKED = {XVM_OS_STATE_LOCKED, XVM_OS_STATE_LOCKED, true};
 static const want GUARDED = {XVM_OS_STATE_GUARD, XVM_OS_STATE_GUARD, false};
 static const want MARKED = {XVM_OS_STATE_MARKED, XVM_OS_STATE_MARKED, false};
 static const want SHUT = {XVM_OS_STATE_SHUT, XVM_OS_STATE_SHUT, false};
+static const want SPECIAL = {255, XVM_READ_WRITE, true}; /* all but plain memory, unlocked */
 static const want UNGUARDED = {XVM_OS_STATE_GUARD, XVM_OS_STATE_GUARD, true};
 
 static const xvm_os_answer DONE = {XVM_OK, 0};
@@ -149,6 +150,10 @@ size_t xvm_os_note(xvm_region *region, range r, want w, unsigned keep, unsigned 
 
 /* Memory for the states of the range. */
 xvm_os_answer xvm_os_open_book(xvm_region *region, range r);
+
+/* Committed pages read as zero, and their memory goes back where it may. On failure some have their
+ * bytes. */
+xvm_os_answer xvm_os_zero_range(xvm_region *region, range r);
 
 /* --- asking, and undoing ---------------------------------------------------------------------- */
 

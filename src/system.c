@@ -49,6 +49,8 @@ static xvm_system_info collect(void)
     xvm_os_get_system(&info);
     if (xvm_os_has_light_guards())
         info.features |= XVM_HAS_LIGHT_GUARDS | XVM_HAS_FINE_SPARSE;
+    if (xvm_os_move_least() != SIZE_MAX)
+        info.features |= XVM_HAS_MOVE;
     if (!facts.counts_mappings)
         info.features |= XVM_HAS_FINE_SPARSE;
     return info;

@@ -187,6 +187,29 @@ static inline void model_discard_ranges(model *m)
         }
 }
 
+static inline void model_move(model *m)
+{
+    model_range to = model_pick_range(m, 0), from = model_pick_range(m, 0);
+    size_t count = to.to - to.from < from.to - from.from ? to.to - to.from : from.to - from.from;
+    xvm_status expected = XVM_OK;
+
+    to.to = to.from + count;
+    from.to = from.from + count;
+    if (to.from < from.to && from.from < to.to)
+        expected = XVM_E_INVALID;
+    else if (model_any(m, to, model_is_reserved) || model_any(m, from, model_is_reserved))
+        expected = XVM_E_NOT_COMMITTED;
+    else if (model_any(m, to, model_is_readonly) || model_any(m, from, model_is_readonly))
+        expected = XVM_E_PERMISSION;
+    CHECK_EQUAL(xvm_move(m->region, to.offset, from.offset, count * m->page), expected);
+    for (size_t i = 0; expected == XVM_OK && i < count; i++) {
+        m->pages[to.from + i].byte = m->pages[from.from + i].byte;
+        m->pages[to.from + i].maybe_zero = m->pages[from.from + i].maybe_zero;
+        m->pages[from.from + i].byte = 0;
+        m->pages[from.from + i].maybe_zero = false;
+    }
+}
+
 static inline void model_prefault(model *m)
 {
     model_range r = model_pick_range(m, 1);
@@ -286,7 +309,7 @@ static inline void model_step(model *m)
     static void (*const calls[])(model * m) = {
         model_commit, model_commit,  model_commit,   model_commit, model_decommit,
         model_guard,  model_discard, model_protect,  model_lock,   model_discard_ranges,
-        model_unlock, model_protect, model_prefault, model_broken};
+        model_unlock, model_protect, model_prefault, model_move,   model_broken};
 
     m->steps++;
     calls[model_pick(m, sizeof calls / sizeof *calls)](m);

@@ -114,6 +114,7 @@ static const struct {
     {XVM_HAS_BATCH_DISCARD, "batch_discard", "many ranges are discarded by one call"},
     {XVM_HAS_FAULT_COUNTS, "fault_counts", "page faults are counted"},
     {XVM_HAS_CONTAINER, "container", "the limits of a container can be read"},
+    {XVM_HAS_MOVE, "move", "large ranges move without a copy"},
 };
 enum { FEATURES = sizeof features / sizeof *features };
 

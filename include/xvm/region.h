@@ -250,6 +250,28 @@ typedef struct xvm_range {
 XVM_API xvm_status xvm_discard_ranges(xvm_region *region, const xvm_range *ranges, size_t count,
                                       xvm_discard_mode mode);
 
+/* Moves the bytes of pages to other pages of the same region.
+ *
+ * to,from,size  whole pages, not overlapping; all of both committed, readable and writable
+ * result        to has the bytes that from had; from reads as zero. Both stay committed, with their
+ *               protection and locks. Advice given to from may go with the bytes. Where pages were
+ *               moved instead of bytes, from has no memory until it is written
+ * errors        XVM_E_INVALID: a range, or they overlap. XVM_E_NOT_COMMITTED: a page is reserved or a
+ *               guard. XVM_E_PERMISSION: a page is not readable and writable. XVM_E_COMMIT_LIMIT,
+ *               XVM_E_MAP_LIMIT: the system took pages of to away and refused to give them back: those
+ *               are guards now. On error from has its bytes; those of to may be lost
+ * threads       any, on different pages
+ * linux         mremap(MREMAP_DONTUNMAP) (5.7) for 1 MiB and more: for some ten microseconds,
+ *               whatever the size. Bytes are copied where pages are locked or executable, in sparse
+ *               regions, with explicit huge pages, when from has been put together by many moves,
+ *               after mlockall, and when the kernel refuses. Pages that were moved stay mappings of their own: up to two
+ *               more for each move, and as many as from was made of, until both ranges are
+ *               decommitted and committed again
+ * windows       copied, and from discarded
+ * since         0.4
+ */
+XVM_API xvm_status xvm_move(xvm_region *region, size_t to, size_t from, size_t size);
+
 /* Makes pages that nobody may touch: between buffers, behind stacks.
  *
  * offset,size  whole pages, of any state

@@ -53,6 +53,19 @@ xvm_os_answer xvm_os_advise(void *address, size_t size, xvm_advice advice)
     return xvm_os_classify(XVM_OS_ADVISE, code);
 }
 
+size_t xvm_os_move_least(void)
+{
+    return SIZE_MAX;
+}
+
+xvm_os_moved xvm_os_move(void *to, void *from, size_t size)
+{
+    (void)to;
+    (void)from;
+    (void)size;
+    return (xvm_os_moved){0, 0};
+}
+
 xvm_os_answer xvm_os_discard_pieces(const xvm_os_piece *pieces, size_t count, xvm_discard_mode mode)
 {
     xvm_os_answer answer = {XVM_OK, 0};

@@ -47,6 +47,7 @@ typedef struct slot {
 size_t fake_page_size = 4 << 10, fake_granularity = 64 << 10;
 bool fake_discard_zeroes = true, fake_light_guards = true, fake_counts_mappings = true;
 bool fake_nothing_resident;
+size_t fake_move_least = 4 << 10;
 size_t fake_huge_page_size = 64 << 10;
 uint64_t fake_container_limit, fake_container_used, fake_data_used, fake_slept;
 uint64_t fake_data_limit = UINT64_MAX, fake_commit_at_once = UINT64_MAX;
@@ -476,6 +477,52 @@ xvm_os_answer xvm_os_discard_pieces(const xvm_os_piece *pieces, size_t count, xv
     for (size_t i = 0; i < count && one.status == XVM_OK; i++)
         one = xvm_os_discard(pieces[i].address, pieces[i].size, mode);
     return one;
+}
+
+size_t xvm_os_move_least(void)
+{
+    return fake_move_least;
+}
+
+/* One page after the other; a refused one is reserved. */
+static bool move_page(slot *s, fake_page *to, fake_page *from)
+{
+    fake_page reserved = {FAKE_RESERVED, 0, 0, 0};
+    unsigned char *target = s->base + (size_t)(to - s->pages) * s->page;
+    unsigned char *source = s->base + (size_t)(from - s->pages) * s->page;
+    xvm_os_answer refusal;
+
+    if (is_refused(XVM_OS_MOVE, "fake_move", source, s->page, XVM_E_COMMIT_LIMIT, &refusal)) {
+        *to = reserved;
+        fill(s, to, DEAD);
+        return false;
+    }
+    memcpy(target, source, s->page);
+    fill(s, from, 0);
+    return true;
+}
+
+xvm_os_moved xvm_os_move(void *to, void *from, size_t size)
+{
+    xvm_os_moved m = {0, 0};
+    size_t count, same;
+    slot *s, *other;
+    fake_page *target = pages_of(to, size, &count, &s),
+              *source = pages_of(from, size, &same, &other);
+
+    demand(s == other && (target + count <= source || source + count <= target),
+           "a move from one reservation to another, or onto itself");
+    for (size_t i = 0; i < count && m.closed == 0; i++) {
+        demand(target[i].state == FAKE_COMMITTED && target[i].protection == XVM_READ_WRITE &&
+                   !target[i].locked && !target[i].guard && source[i].state == FAKE_COMMITTED &&
+                   source[i].protection == XVM_READ_WRITE && !source[i].locked && !source[i].guard,
+               "a page to move is not plain");
+        if (move_page(s, &target[i], &source[i]))
+            m.moved += s->page;
+        else
+            m.closed = s->page;
+    }
+    return m;
 }
 
 void xvm_os_flush_code(void *address, size_t size)

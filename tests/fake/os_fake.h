@@ -11,6 +11,7 @@ extern size_t fake_page_size, fake_granularity;
 extern bool fake_discard_zeroes;  /* false: discarded bytes stay, as MEM_RESET may leave them */
 extern bool fake_light_guards;    /* false: as kernels before 6.13 */
 extern bool fake_counts_mappings; /* false: as Windows */
+extern size_t fake_move_least;    /* SIZE_MAX: pages do not move */
 extern bool fake_nothing_resident;
 extern size_t fake_huge_page_size;                         /* 0: none */
 extern uint64_t fake_container_limit, fake_container_used; /* 0: no limit */

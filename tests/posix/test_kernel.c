@@ -247,6 +247,216 @@ TEST(explicit_huge_pages_come_from_the_pool)
     CHECK_EQUAL(status, 0);
 }
 
+/* --- moves ------------------------------------------------------------------------------------ */
+
+static void needs_moves(void)
+{
+    needs_a_real_kernel();
+    needs_feature(XVM_HAS_MOVE, "this kernel moves no pages");
+}
+
+/* Two committed areas of so many bytes, the first with memory. */
+static xvm_region reserve_areas(size_t size, const xvm_reserve_options *options)
+{
+    xvm_region r;
+
+    CHECK_EQUAL(xvm_reserve(&r, 2 * size, options), XVM_OK);
+    CHECK_EQUAL(xvm_commit(&r, 0, 2 * size), XVM_OK);
+    memset(r.base, 1, size);
+    return r;
+}
+
+static size_t moving_calls, discarding_calls;
+
+static void count_moves(const xvm_trace_call *call)
+{
+    moving_calls += strcmp(call->name, "mremap") == 0 && call->error == 0;
+    discarding_calls += strcmp(call->operation, "discard") == 0;
+}
+
+TEST(a_move_takes_the_memory_along)
+{
+    size_t size = 64 * MiB, before;
+    xvm_region r;
+
+    needs_moves();
+    r = reserve_areas(size, NULL);
+    before = resident_memory();
+    xvm_set_trace(count_moves);
+    CHECK_EQUAL(xvm_move(&r, size, 0, size), XVM_OK);
+    xvm_set_trace(NULL);
+    CHECK_EQUAL(moving_calls, 1);
+    CHECK_EQUAL(discarding_calls, 0);
+    CHECK(resident_memory() <= before + MiB);
+    CHECK_EQUAL(usage_of(&r).resident, size);
+    CHECK_EQUAL(xvm_move(&r, 0, size, size), XVM_OK);
+    CHECK(resident_memory() <= before + MiB);
+    CHECK(xvm_release(&r) == XVM_OK);
+}
+
+TEST(a_thousand_moves_leave_few_mappings)
+{
+    size_t size = 4 * MiB, before;
+    xvm_region r;
+
+    needs_moves();
+    r = reserve_areas(2 * size, NULL);
+    before = count_mappings();
+    for (size_t i = 0; i < 1000; i++) {
+        size_t to = i % 2 == 0 ? 2 * size : 0;
+
+        CHECK_EQUAL(xvm_move(&r, to + i % 7 * (MiB / 4), 2 * size - to + i % 5 * (MiB / 4), size),
+                    XVM_OK);
+        CHECK(count_mappings() <= before + 100);
+    }
+    CHECK_EQUAL(xvm_decommit(&r, 0, r.size), XVM_OK);
+    CHECK_EQUAL(xvm_commit(&r, 0, r.size), XVM_OK);
+    CHECK(count_mappings() <= before + 1);
+    CHECK(xvm_release(&r) == XVM_OK);
+}
+
+static int child_reads(const unsigned char *from, const unsigned char *to)
+{
+    int status = -1, child = fork();
+
+    if (child == 0)
+        _exit(from[0] | to[0]);
+    CHECK(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(policies_hold_where_pages_have_moved)
+{
+    size_t size = 4 * MiB;
+    unsigned char *base;
+    xvm_region r;
+
+    needs_moves();
+    r = reserve_areas(size, &(xvm_reserve_options){.fork = XVM_FORK_ZERO, .dump = XVM_DUMP_NEVER});
+    base = r.base;
+    CHECK_EQUAL(xvm_move(&r, size, 0, size), XVM_OK);
+    base[0] = 2;
+    CHECK_EQUAL(child_reads(base, base + size), 0);
+    CHECK(has_flag(base, " dd") && has_flag(base + size, " dd"));
+    CHECK(has_flag(base, " ac") && has_flag(base + size, " ac"));
+    CHECK(xvm_release(&r) == XVM_OK);
+    r = reserve_areas(size, NULL);
+    base = r.base;
+    CHECK_EQUAL(xvm_move(&r, size, 0, size), XVM_OK);
+    base[0] = 2;
+    CHECK_EQUAL(child_reads(base, base + size), 3);
+    CHECK(xvm_release(&r) == XVM_OK);
+}
+
+TEST(what_mlockall_has_locked_stays_locked)
+{
+    size_t size = 4 * MiB, before;
+    unsigned char *base;
+    xvm_region r;
+
+    needs_moves();
+    r = reserve_areas(size, NULL);
+    base = r.base;
+    if (mlockall(MCL_CURRENT) != 0)
+        SKIP("mlockall is not permitted");
+    before = locked_memory();
+    CHECK_EQUAL(xvm_move(&r, size, 0, size), XVM_OK);
+    CHECK(base[size] == 1 && base[2 * size - 1] == 1 && base[0] == 0 && base[size - 1] == 0);
+    CHECK(has_flag(base, " lo") && has_flag(base + size, " lo"));
+    CHECK(locked_memory() >= before);
+    CHECK(xvm_release(&r) == XVM_OK);
+}
+
+/* Of addresses, or of writable memory. By name, because libraries do not agree on the type of one. */
+static void swap_limit(bool data, struct rlimit *limit)
+{
+    struct rlimit before;
+
+    CHECK((data ? getrlimit(RLIMIT_DATA, &before) : getrlimit(RLIMIT_AS, &before)) == 0);
+    limit->rlim_max = before.rlim_max;
+    CHECK((data ? setrlimit(RLIMIT_DATA, limit) : setrlimit(RLIMIT_AS, limit)) == 0);
+    *limit = before;
+}
+
+/* Below what is used the kernel would refuse when the target is gone already. */
+TEST(under_limits_below_what_is_used_bytes_are_copied)
+{
+    size_t size = 4 * MiB;
+
+    needs_moves();
+    for (int data = 0; data < 2; data++) {
+        xvm_region r = reserve_areas(size, NULL);
+        unsigned char *base = r.base;
+        struct rlimit limit = {.rlim_cur = size};
+
+        swap_limit(data, &limit);
+        CHECK_EQUAL(xvm_move(&r, size, 0, size), XVM_OK);
+        swap_limit(data, &limit);
+        CHECK(base[size] == 1 && base[2 * size - 1] == 1 && base[0] == 0 && base[size - 1] == 0);
+        CHECK(xvm_release(&r) == XVM_OK);
+    }
+}
+
+/* --- heaps ------------------------------------------------------------------------------------ */
+
+TEST(blocks_that_grow_in_turns_are_in_memory_once)
+{
+    unsigned char *blocks[2] = {NULL, NULL};
+    size_t had = 0, before, most = 0, page = xvm_page_size();
+    xvm_heap *heap;
+
+    needs_moves();
+    CHECK_EQUAL(xvm_heap_create(&heap, NULL), XVM_OK);
+    before = resident_memory();
+    for (size_t size = MiB; size <= 64 * MiB; had = size, size *= 2)
+        for (size_t i = 0; i < 2; i++) {
+            blocks[i] = xvm_heap_realloc(heap, blocks[i], size);
+            CHECK(blocks[i] != NULL && (had == 0 || blocks[i][0] == i + 1));
+            most = resident_memory() > most ? resident_memory() : most;
+            for (size_t at = had; at < size; at += page)
+                blocks[i][at] = (unsigned char)(i + 1);
+        }
+    for (size_t at = 0; at < had; at += page)
+        CHECK(blocks[0][at] == 1 && blocks[1][at] == 2);
+    most = resident_memory() > most ? resident_memory() : most;
+    CHECK(most <= before + 2 * had + 4 * MiB);
+    xvm_heap_destroy(heap);
+}
+
+TEST(ten_thousand_blocks_that_outgrow_their_places_leave_few_mappings)
+{
+    enum { BLOCKS = 40, REALLOCS = 10000 };
+    unsigned char *blocks[BLOCKS] = {NULL};
+    size_t sizes[BLOCKS] = {0}, before, most = 0;
+    xvm_heap *heap;
+
+    needs_moves();
+    CHECK_EQUAL(xvm_heap_create(&heap, NULL), XVM_OK);
+    before = count_mappings();
+    for (size_t n = 0; n < REALLOCS; n++) {
+        size_t i = n % BLOCKS;
+
+        sizes[i] = sizes[i] == 0 || sizes[i] > 12 * MiB ? MiB : sizes[i] + MiB / 4;
+        if (sizes[i] == MiB) {
+            xvm_heap_free(heap, blocks[i]);
+            blocks[i] = NULL;
+        }
+        blocks[i] = xvm_heap_realloc(heap, blocks[i], sizes[i]);
+        CHECK(blocks[i] != NULL);
+        blocks[i][0] = (unsigned char)i;
+        most = n % 100 == 0 && count_mappings() > most ? count_mappings() : most;
+    }
+    printf("%zu mappings more at the most\n", most - before);
+    CHECK(most <= before + 20 * BLOCKS);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        CHECK(blocks[i][0] == i);
+        xvm_heap_free(heap, blocks[i]);
+    }
+    CHECK_EQUAL(xvm_heap_check(heap), XVM_OK);
+    CHECK(count_mappings() <= before + 8);
+    xvm_heap_destroy(heap);
+}
+
 /* --- policies --------------------------------------------------------------------------------- */
 
 TEST(a_policy_against_code_is_met_when_reserving)
