@@ -45,7 +45,7 @@ typedef struct xvm_heap_options {
     size_t grow_step;    /* least commit for each growth; 0 = an eighth, 64 KiB to 16 MiB */
     size_t
         trim_threshold; /* free memory that is kept; more than that goes back at the next call that
-                              takes or frees pages when it was more for 100 ms, and before others
+                              takes or frees pages when it was more for a second, and before others
                               are committed; 0 = a sixteenth of the most that was in use, at least
                               1 MiB; SIZE_MAX = all of it is kept */
     unsigned flags;     /* of xvm_heap_flag */
@@ -127,7 +127,8 @@ XVM_API void *xvm_heap_alloc_aligned(xvm_heap *heap, size_t size, size_t alignme
  * block      NULL allocates
  * size       bytes; 0 gives a small block, not NULL
  * result     the block, with as many of its bytes as fit; NULL: as xvm_heap_alloc, and the old block
- *            is untouched
+ *            is untouched. A block of 1 MiB and more that must move takes its pages along, as by
+ *            xvm_move, where the system has XVM_HAS_MOVE and the kind of heap allows it
  * threads    any; one at a time for one block
  * since      0.4
  */

@@ -35,9 +35,10 @@ static inline lane *quick_lane(const xvm_heap *heap)
 
 /* --- magazines -------------------------------------------------------------------------------- */
 
+/* Of no lane: an address that is not used. */
 static inline magazine *magazine_in(lane *l, size_t at)
 {
-    return (magazine *)(void *)((unsigned char *)l + at);
+    return (magazine *)((uintptr_t)l + at);
 }
 
 /* The newest entry leaves its magazine; state is of that entry, and not 0. */
@@ -126,7 +127,7 @@ static void count_large(xvm_heap *heap, uint32_t pages)
 /* What a large block is to be like. */
 typedef struct wish {
     uint32_t pages, align;
-    bool grows; /* it is likely to: it wants to be the last, where nobody is in its way */
+    bool grows; /* it is likely to: it wants free pages behind it */
 } wish;
 
 static void *take_pages(xvm_heap *heap, const wish *w, bool *zero)
@@ -135,7 +136,7 @@ static void *take_pages(xvm_heap *heap, const wish *w, bool *zero)
     bool taken;
 
     heap_lock(heap, &heap->lock);
-    taken = (w->grows && xvm_os_heap_take_last_run(heap, w->pages, w->align, &start, zero)) ||
+    taken = (w->grows && xvm_os_heap_take_roomy_run(heap, w->pages, w->align, &start, zero)) ||
             xvm_os_heap_take_run(heap, w->pages, w->align, RUN_LIVE, &start, zero);
     if (taken)
         count_large(heap, w->pages);
@@ -310,12 +311,20 @@ static inline void give_small(xvm_heap *heap, const place *p)
 
 /* --- large blocks ----------------------------------------------------------------------------- */
 
-static void give_large(xvm_heap *heap, uint32_t start)
+/* zero: all of it is, and not in memory. */
+static void give_large(xvm_heap *heap, uint32_t start, bool zero)
 {
+    if (!zero)
+        xvm_os_heap_drop_moved(heap, start);
     heap_lock(heap, &heap->lock);
     heap->large_frees++;
     heap->large_pages -= pages_of(&heap->pages[start]);
-    xvm_os_heap_free_run(heap, start);
+    if (is_moved(&heap->pages[start]))
+        xvm_os_heap_free_moved_run(heap, start);
+    else if (zero)
+        xvm_os_heap_free_zero_run(heap, start);
+    else
+        xvm_os_heap_free_run(heap, start);
     heap_unlock(heap, &heap->lock);
 }
 
@@ -343,7 +352,7 @@ static bool is_free_page(const xvm_heap *heap, uint32_t page)
         return true;
     while (page != 0 && kind_of(&heap->pages[page]) == RUN_INSIDE)
         page--;
-    return kind_of(&heap->pages[page]) == RUN_FREE;
+    return kind_of(&heap->pages[page]) == RUN_FREE || is_bare(&heap->pages[page]);
 }
 
 /* A run's first page says what it is; a page inside of one, that it is inside. */
@@ -358,7 +367,7 @@ static void find_large(const xvm_heap *heap, size_t offset, found *b)
     p = &heap->pages[b->page];
     b->usable = (size_t)pages_of(p) << PAGE_SHIFT;
     if ((offset & (PAGE - 1)) == 0 && b->page < LOAD(&heap->frontier) &&
-        (LOAD(&p->size_kind) & KIND_MASK) == RUN_LIVE)
+        (LOAD(&p->size_kind) & KIND_MASK) == RUN_LIVE && !is_bare(p))
         b->wrong = (xvm_misuse)0;
     else
         b->wrong = is_free_page(heap, b->page) ? XVM_MISUSE_FREED : XVM_MISUSE_INTERIOR;
@@ -499,7 +508,7 @@ static __attribute__((noinline)) void free_slowly(xvm_heap *heap, void *address)
     if (b.is_small)
         give_small(heap, &b.small);
     else
-        give_large(heap, b.page);
+        give_large(heap, b.page, false);
 }
 
 /* A live block whose magazine is full, or which no lane waits for. Looked up again: what the quick way
@@ -600,6 +609,22 @@ static void *take_grown(xvm_heap *heap, size_t size)
     return answer(heap, size, take_large(heap, size, 1, true, &zero), error);
 }
 
+/* A block goes to a new place with its pages; *into is NULL where that was refused, and the old block is
+ * as it was. False: it is to be copied. */
+static bool move_large(xvm_heap *heap, const found *b, void **into)
+{
+    uint32_t to = (uint32_t)((size_t)((unsigned char *)*into - heap->area) >> PAGE_SHIFT);
+    moving how = xvm_os_heap_move_run(heap, to, b->page);
+
+    if (how == MOVE_DONE)
+        give_large(heap, b->page, true);
+    if (how != MOVE_REFUSED)
+        return how == MOVE_DONE;
+    give_large(heap, to, false);
+    *into = refuse_for(heap, 0);
+    return true;
+}
+
 void *xvm_heap_realloc(xvm_heap *heap, void *address, size_t size)
 {
     found b;
@@ -617,6 +642,8 @@ void *xvm_heap_realloc(xvm_heap *heap, void *address, size_t size)
     moved = size > b.usable ? take_grown(heap, size) : xvm_heap_alloc(heap, size);
     if (moved == NULL)
         return NULL;
+    if (!b.is_small && size > b.usable && move_large(heap, &b, &moved))
+        return moved;
     if (heap->told)
         xvm_os_tell_live(address, b.usable);
     memcpy(moved, address, size < b.usable ? size : b.usable);

@@ -23,7 +23,8 @@
  *      it is in its class's list exactly when that is not 0.
  *   5  A CACHED block is in exactly one magazine or stash; what is in them is CACHED.
  *   6  frontier <= touched <= committed <= end; what lies from touched on is zero.
- *   7  Lines of states, but for the first, are a slab's or in a free chunk.
+ *   7  moved_runs is the number of live runs that are RUN_MOVED, but for heaps with guards.
+ *   8  Lines of states, but for the first, are a slab's or in a free chunk.
  *
  * Locks: a class's lock for its stash and slabs, the heap's for runs and tables; taken in that order.
  * A lane is its thread's alone. Threads beyond the lanes share one, under a lock.
@@ -81,13 +82,17 @@ typedef struct unit_info {
 
 /* What a run is; at its first page, and where it begins at its last one. */
 typedef struct page_info {
-    uint32_t start;      /* at the last page: the first one */
+    uint32_t start;      /* at the last page: the first one; at the first of more: free since */
     uint32_t size_kind;  /* at the first: pages << 3, RUN_ZERO, kind */
     uint32_t next, prev; /* free: the list, pages + 1; a slab: its class's, units + 1 */
 } page_info;
 
 /* RUN_ZERO of a free run: it was given back. All of it is zero where a page is the unit of that. */
 enum { RUN_INSIDE = 0, RUN_FREE = 1, RUN_LIVE = 2, RUN_SLAB = 3, KIND_MASK = 3, RUN_ZERO = 4 };
+
+/* RUN_ZERO of a live run, but for heaps with guards: pages have moved into it. One whose prev is BARE is
+ * nobody's: see moved.c. */
+enum { RUN_MOVED = RUN_ZERO, BARE = 1 };
 
 static inline unsigned kind_of(const page_info *p)
 {
@@ -97,6 +102,16 @@ static inline unsigned kind_of(const page_info *p)
 static inline uint32_t pages_of(const page_info *p)
 {
     return p->size_kind >> 3;
+}
+
+static inline bool is_moved(const page_info *p)
+{
+    return (p->size_kind & (KIND_MASK | RUN_MOVED)) == (RUN_LIVE | RUN_MOVED);
+}
+
+static inline bool is_bare(const page_info *p)
+{
+    return is_moved(p) && p->prev == BARE;
 }
 
 /* Classes are 16 bytes apart up to 128, then eight to each doubling. */
@@ -180,10 +195,12 @@ typedef struct table {
     size_t offset, size, committed; /* bytes, in the region */
 } table;
 
-/* Since when more pages are free than are kept. */
+/* What is watched while more pages are free than are kept. Times are milliseconds. */
 typedef struct watch {
-    uint64_t since, seen; /* ms; 0: there are not; the last look */
-    size_t least, last;   /* unused pages: in all that time, at the last look */
+    uint32_t since; /* more are free; 0: they are not */
+    uint32_t now;   /* at the last look */
+    uint32_t given; /* the last time that some went back */
+    uint32_t most;  /* the frontier, in all that time */
 } watch;
 
 struct xvm_heap {
@@ -202,19 +219,22 @@ struct xvm_heap {
     unsigned lock;
     page_info *pages;
     uint32_t frontier, touched, committed, end; /* pages of the area */
+    uint32_t most_touched;                      /* ever */
     uint32_t commit_pages;                      /* committed and given back together */
     uint32_t bins[BIN_GROUPS][BIN_FINE];        /* page + 1 */
     uint32_t bin_groups, bin_fine[BIN_GROUPS];  /* bits of those that are not empty */
     table unit_table, page_table, state_table, lane_table;
     uint32_t state_lines, lane_count; /* used */
+    unsigned most_at_hand;            /* blocks in a magazine */
     uint32_t chunks[ORDERS];          /* free ones below state_lines; line + 1 */
     size_t free_pages, dirty_pages;   /* of free runs */
     size_t grow_step, trim_threshold, peak_pages;
     watch watch;
-    uint32_t oldest, newest; /* guarded: runs in quarantine, first page + 1 */
-    bool plain;              /* may wait for the next heap when it is destroyed */
-    bool told;               /* a tool listens to what is live */
-    bool refused_by_cap;     /* the last refusal of pages was the cap's, not the system's */
+    uint32_t oldest, newest;   /* guarded: runs in quarantine, first page + 1 */
+    uint32_t moved_runs, bare; /* live runs that are RUN_MOVED; bare ones, first page + 1 */
+    bool plain;                /* may wait for the next heap when it is destroyed */
+    bool told;                 /* a tool listens to what is live */
+    bool refused_by_cap;       /* the last refusal of pages was the cap's, not the system's */
     uint64_t large_allocs, large_frees, failures, faults_at_start;
     size_t large_pages; /* live */
     size_t committed_peak;
@@ -244,6 +264,12 @@ static inline size_t page_offset(const xvm_heap *heap, uint32_t page)
     return (size_t)(page_address(heap, page) - (unsigned char *)heap->region->base);
 }
 
+/* How many entries a magazine of this heap may hold. In real time what moves at once is little. */
+static inline unsigned room_in_magazine(const xvm_heap *heap, unsigned c)
+{
+    return magazine_size(c) < heap->most_at_hand ? magazine_size(c) : heap->most_at_hand;
+}
+
 /* How many entries a magazine has. */
 static inline size_t filled(const magazine *m)
 {
@@ -254,6 +280,7 @@ static inline size_t filled(const magazine *m)
 static inline void set_touched(xvm_heap *heap, uint32_t page)
 {
     STORE(&heap->touched, page);
+    heap->most_touched = page > heap->most_touched ? page : heap->most_touched;
     if ((heap->flags & XVM_HEAP_ZERO_ON_FREE) == 0 && heap->largest_small != 0)
         STORE(&heap->quick_size, (size_t)page << PAGE_SHIFT);
 }
@@ -285,12 +312,15 @@ static inline void heap_unlock(xvm_heap *heap, unsigned *lock)
 bool xvm_os_heap_take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
                           uint32_t *start, bool *zero);
 
-/* The same behind all others, and live: it can grow where it is. */
-bool xvm_os_heap_take_last_run(xvm_heap *heap, uint32_t pages, uint32_t align, uint32_t *start,
-                               bool *zero);
+/* The same where it can grow in place: live, with as many free pages behind it, or behind all others. */
+bool xvm_os_heap_take_roomy_run(xvm_heap *heap, uint32_t pages, uint32_t align, uint32_t *start,
+                                bool *zero);
 
 /* A live run or a slab becomes free. */
 void xvm_os_heap_free_run(xvm_heap *heap, uint32_t start);
+
+/* The same for one that is not RUN_MOVED and of which all is zero and not in memory. */
+void xvm_os_heap_free_zero_run(xvm_heap *heap, uint32_t start);
 
 /* A live run becomes smaller or larger in place; false: the next pages are not free. */
 bool xvm_os_heap_resize_run(xvm_heap *heap, uint32_t start, uint32_t pages);
@@ -301,15 +331,32 @@ xvm_status xvm_os_heap_hold(xvm_heap *heap, size_t offset, size_t size);
 /* So many bytes of a table can be used. */
 bool xvm_os_heap_need(xvm_heap *heap, table *t, size_t size);
 
+/* --- moved.c: pages that move along ------------------------------------------------------------ */
+
+/* How the bytes of a live run go to a new one, which is larger: by a copy, which is to be made; with their pages, and the
+ * old run is zero; not at all, and the new run is only good for freeing. Under no lock. */
+typedef enum moving { MOVE_BY_COPY, MOVE_DONE, MOVE_REFUSED } moving;
+moving xvm_os_heap_move_run(xvm_heap *heap, uint32_t to, uint32_t from);
+
+/* Before a run is freed, under no lock: if it is RUN_MOVED, its memory goes, which may take long. */
+void xvm_os_heap_drop_moved(xvm_heap *heap, uint32_t start);
+
+/* A run that is RUN_MOVED becomes free, or bare. Under the heap's lock. */
+void xvm_os_heap_free_moved_run(xvm_heap *heap, uint32_t start);
+
+/* The heap has no runs any more. */
+void xvm_os_heap_forget_moved(xvm_heap *heap);
+
 /* --- purge.c: what goes back, under the heap's lock --------------------------------------------- */
 
 /* Gives back free pages but for so many, runs in the middle as wholes; the pages given back. */
 size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep);
 
-/* Gives back what has been free for long. After every take and free of pages. */
+/* Before and after every take and free of pages: what has been free for long goes back. */
+void xvm_os_heap_look_at_clock(xvm_heap *heap);
 void xvm_os_heap_settle(xvm_heap *heap);
 
-/* Before new pages become memory: those go back that are free and too small for what is wanted. Else a
+/* Before a heap becomes larger than it ever was: those pages go back that are free and too small for what is wanted. Else a
  * heap of changing sizes would hold ever more than it needs. */
 void xvm_os_heap_exchange(xvm_heap *heap);
 

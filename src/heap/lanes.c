@@ -11,14 +11,14 @@
 /* --- lanes ------------------------------------------------------------------------------------ */
 
 /* Every magazine empty, each with its part of the entries. */
-static void set_magazines(lane *l)
+static void set_magazines(const xvm_heap *heap, lane *l)
 {
     entry *at = l->entries;
 
     for (unsigned c = 0; c < CLASSES; c++) {
         l->heads[c].top = l->heads[c].bottom = at;
-        l->heads[c].limit = at + magazine_size(c);
-        at = l->heads[c].limit + 1;
+        l->heads[c].limit = at + room_in_magazine(heap, c);
+        at += magazine_size(c) + 1;
     }
 }
 
@@ -30,7 +30,7 @@ static lane *make_lane(xvm_heap *heap)
 
     if (xvm_os_heap_need(heap, &heap->lane_table, at + sizeof(lane))) {
         made = (lane *)(void *)((unsigned char *)heap->region->base + heap->lane_table.offset + at);
-        set_magazines(made);
+        set_magazines(heap, made);
         heap->lane_count++;
     }
     return made;
@@ -55,7 +55,7 @@ static lane *enter_shared_lane(xvm_heap *heap)
 {
     heap_lock(heap, &heap->shared_lock);
     if (heap->shared_lane.heads[0].bottom == NULL)
-        set_magazines(&heap->shared_lane);
+        set_magazines(heap, &heap->shared_lane);
     return &heap->shared_lane;
 }
 
@@ -86,7 +86,7 @@ bool xvm_os_heap_refill(xvm_heap *heap, lane *l, unsigned c)
     unsigned got;
 
     heap_lock(heap, &heap->classes[c].lock);
-    got = xvm_os_heap_carve(heap, c, m->bottom + 1, magazine_size(c) / 2);
+    got = xvm_os_heap_carve(heap, c, m->bottom + 1, room_in_magazine(heap, c) / 2);
     heap_unlock(heap, &heap->classes[c].lock);
     STORE(&m->top, m->bottom + got);
     STORE(&l->taken[c], l->taken[c] + got);
@@ -96,7 +96,7 @@ bool xvm_os_heap_refill(xvm_heap *heap, lane *l, unsigned c)
 void xvm_os_heap_flush(xvm_heap *heap, lane *l, unsigned c)
 {
     magazine *m = &l->heads[c];
-    unsigned half = magazine_size(c) / 2;
+    unsigned half = room_in_magazine(heap, c) / 2;
 
     heap_lock(heap, &heap->classes[c].lock);
     xvm_os_heap_return(heap, c, m->bottom + 1, half);

@@ -8,7 +8,8 @@
 enum {
     FLAGS = XVM_HEAP_SINGLE_THREAD | XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME |
             XVM_HEAP_ZERO_ON_FREE | XVM_HEAP_GUARDED | XVM_HEAP_HUGE,
-    LANE_PART = 16 /* of a heap that lanes may take */
+    LANE_PART = 16,       /* of a heap that lanes may take */
+    REALTIME_AT_HAND = 32 /* blocks in a magazine: half of them are carved or returned at once */
 };
 
 static xvm_status refuse(const xvm_heap_options *o, xvm_status status)
@@ -162,6 +163,7 @@ static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_optio
     heap->largest_small = heap->told || (o->flags & XVM_HEAP_GUARDED) != 0 ? 0 : LARGEST_SMALL;
     heap->lane_mask = o->flags & XVM_HEAP_SINGLE_THREAD ? 0 : ~0u;
     heap->name = region->own.name;
+    heap->most_at_hand = (o->flags & XVM_HEAP_REALTIME) != 0 ? REALTIME_AT_HAND : UINT32_MAX;
     heap->state_lines = 1; /* the first one is nobody's */
     set_options(heap, o);
     set_places(heap, &l);
@@ -334,6 +336,7 @@ static void empty(xvm_heap *heap)
         forget_small(heap);
     if (heap->frontier != 0)
         forget_runs(heap);
+    xvm_os_heap_forget_moved(heap);
     heap->large_frees = heap->large_allocs;
 }
 

@@ -14,6 +14,8 @@
 
 enum { SPARES = 4, KEPT = 2 << 20, KEPT_LANES = 4 };
 
+static const uint64_t PLENTY = (uint64_t)1 << 42; /* of addresses, for heaps of 64 GiB each */
+
 static unsigned heaps_lock;
 static xvm_heap *heaps;
 static xvm_heap *spares[SPARES];
@@ -96,7 +98,7 @@ static bool addresses_are_plenty(void)
 
     if (LOAD(&answer) == 0)
         STORE(&answer, sizeof(void *) > 4 && xvm_get_limits(&now) == XVM_OK &&
-                               now.address_space_limit == UINT64_MAX
+                               now.address_space_limit >= PLENTY
                            ? 2u
                            : 1u);
     return LOAD(&answer) == 2;

@@ -167,14 +167,14 @@ static int visit_slab(const xvm_heap *heap, uint32_t unit, xvm_block_visitor vis
     return stop;
 }
 
-/* A run in quarantine is no block any more. */
+/* A run in quarantine is no block any more, and a bare one neither. */
 static int visit_run(const xvm_heap *heap, uint32_t page, xvm_block_visitor visit, void *context)
 {
     const page_info *run = &heap->pages[page];
     unsigned char *base = page_address(heap, page);
 
     if ((heap->flags & XVM_HEAP_GUARDED) == 0)
-        return visit(base, (size_t)pages_of(run) << PAGE_SHIFT, context);
+        return is_bare(run) ? 0 : visit(base, (size_t)pages_of(run) << PAGE_SHIFT, context);
     return run->size_kind & RUN_ZERO ? 0 : visit(base + run->prev, run->next, context);
 }
 
@@ -202,7 +202,7 @@ xvm_status xvm_heap_walk(xvm_heap *heap, xvm_block_visitor visit, void *context)
 /* What a check has counted so far. */
 typedef struct counts {
     uint32_t free_runs, slabs[CLASSES], free_blocks[CLASSES];
-    size_t cached[CLASSES], free_pages, dirty_pages;
+    size_t cached[CLASSES], free_pages, dirty_pages, moved_runs;
 } counts;
 
 static bool is_inside(const xvm_heap *heap, uint32_t from, uint32_t to)
@@ -233,7 +233,7 @@ static bool check_slab(const xvm_heap *heap, uint32_t page, counts *n)
     return free_blocks == u->free_blocks;
 }
 
-/* Rules 1 and 3. */
+/* Rules 1, 3 and 7. */
 static bool check_runs(const xvm_heap *heap, counts *n)
 {
     bool was_free = false;
@@ -255,10 +255,11 @@ static bool check_runs(const xvm_heap *heap, counts *n)
         n->free_runs += is_free;
         n->free_pages += is_free ? pages : 0;
         n->dirty_pages += is_free && (run->size_kind & RUN_ZERO) == 0 ? pages : 0;
+        n->moved_runs += is_moved(run) && (heap->flags & XVM_HEAP_GUARDED) == 0;
         was_free = is_free;
     }
     return page == heap->frontier && !was_free && n->free_pages == heap->free_pages &&
-           n->dirty_pages == heap->dirty_pages;
+           n->dirty_pages == heap->dirty_pages && n->moved_runs == heap->moved_runs;
 }
 
 static bool is_of_list(uint32_t pages, unsigned group, unsigned fine)
@@ -367,7 +368,7 @@ static bool check_cached(const xvm_heap *heap, unsigned c, const counts *n)
     return cached == n->cached[c];
 }
 
-/* Rule 7. */
+/* Rule 8. */
 static bool check_lines(const xvm_heap *heap)
 {
     size_t lines = 1;

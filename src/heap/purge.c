@@ -4,17 +4,17 @@
  *             discarded: keeps its charge             decommitted: gives it back, too
  *
  *   1  A heap keeps a part of the most that was in use, or what its options say.
- *   2  More than that goes back when it was more all the time for PURGE_DELAY: what a program takes again
- *      soon is not given back, however often that is. A heap that nobody called for so long was as its
- *      last call left it.
+ *   2  More than that goes back, namely runs that have been free, and pages behind the frontier that nobody
+ *      needed, for PURGE_DELAY: what a program takes again soon is not given back, however often that is.
  *   3  It goes back at calls that take or free pages: there is no thread that does it.
- *   4  Before new pages become memory, those go that are free and did not fit.
+ *   4  Before a heap becomes larger than it ever was, what is free and did not fit goes. Not each time that
+ *      it grows: the same pages would come and go.
  */
 #include "heap.h"
 #include "tell.h"
 
 enum { NONE = 0 };
-enum { PURGE_DELAY = 100 /* ms */ };
+enum { PURGE_DELAY = 1000 /* ms */ };
 enum { KEPT_PART = 16, LEAST_KEPT = 1 << 20 };
 
 /* --- giving back ------------------------------------------------------------------------------ */
@@ -109,52 +109,80 @@ void xvm_os_heap_exchange(xvm_heap *heap)
         (void)purge_runs(heap, keeps / 2);
 }
 
-static void watch_from(xvm_heap *heap, uint64_t now, size_t unused)
+/* Is the run one that has been free for long, and has memory? One of a single page does not say. */
+static bool is_idle(const xvm_heap *heap, const page_info *run)
 {
-    heap->watch = (watch){.since = now, .seen = now, .least = unused, .last = unused};
+    return (run->size_kind & RUN_ZERO) == 0 && pages_of(run) > 1 &&
+           heap->watch.now - run->start >= PURGE_DELAY;
 }
 
-/* Pages that nobody needed for as long as the delay; SIZE_MAX: it is not over. */
-static size_t idle_pages(const watch *w, uint64_t now)
+static void purge_idle_list(xvm_heap *heap, uint32_t head, size_t keep)
 {
-    if (now - w->seen >= PURGE_DELAY)
-        return w->last;
-    return now - w->since >= PURGE_DELAY ? w->least : SIZE_MAX;
+    for (uint32_t at = head; at != NONE && heap->dirty_pages > keep; at = heap->pages[at - 1].next)
+        if (is_idle(heap, &heap->pages[at - 1]))
+            (void)purge_run(heap, at - 1);
 }
 
-static size_t unused_pages(const xvm_heap *heap)
+/* Behind the frontier nobody was for long where it has not been; then runs, the largest first. */
+static void purge_idle(xvm_heap *heap, size_t keep)
 {
-    return heap->dirty_pages + (heap->touched - heap->frontier);
+    uint32_t most = heap->watch.most > heap->frontier ? heap->watch.most : heap->frontier;
+
+    (void)purge_tail(heap, most - heap->frontier);
+    if ((heap->flags & (XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT)) != 0)
+        return;
+    for (int group = BIN_GROUPS - 1; group >= 0 && heap->dirty_pages > keep; group--)
+        for (int fine = BIN_FINE - 1; fine >= 0 && heap->dirty_pages > keep; fine--)
+            purge_idle_list(heap, heap->bins[group][fine], keep);
 }
 
-/* Gives back so many of the unused pages, but for some that are kept. */
-static void give_idle(xvm_heap *heap, size_t unused, size_t idle, size_t keeps)
+static uint32_t clock_of_heap(void)
 {
-    size_t most = idle < unused ? idle : unused;
+    return (uint32_t)clock_now() | 1; /* never 0 */
+}
 
-    if (most > keeps)
-        (void)xvm_os_heap_purge(heap, unused - most + keeps / 2);
+/* A heap that nobody called for long is as its last call left it. */
+void xvm_os_heap_look_at_clock(xvm_heap *heap)
+{
+    watch *w = &heap->watch;
+    uint32_t before = w->now;
+
+    if (w->since == 0)
+        return;
+    w->now = clock_of_heap();
+    if (w->now - before >= PURGE_DELAY)
+        w->most = heap->frontier;
+}
+
+static void begin_watch(xvm_heap *heap)
+{
+    uint32_t now = clock_of_heap();
+
+    heap->watch = (watch){.since = now, .now = now, .given = now, .most = heap->frontier};
+}
+
+static void give_idle(xvm_heap *heap, size_t keeps)
+{
+    int error = xvm_os_get_error();
+
+    purge_idle(heap, keeps / 2);
+    xvm_os_set_error(error);
+    heap->watch.given = heap->watch.now;
+    heap->watch.most = heap->frontier;
 }
 
 void xvm_os_heap_settle(xvm_heap *heap)
 {
-    size_t unused = unused_pages(heap), keeps = pages_kept(heap), idle;
-    uint64_t now;
+    size_t keeps = pages_kept(heap);
     watch *w = &heap->watch;
 
-    if (unused <= keeps || heap->trim_threshold == SIZE_MAX) {
+    if (heap->trim_threshold == SIZE_MAX)
+        return;
+    w->most = heap->frontier > w->most ? heap->frontier : w->most;
+    if (heap->dirty_pages + (heap->touched - heap->frontier) <= keeps)
         w->since = 0; /* without a look at the clock */
-        return;
-    }
-    now = clock_now();
-    idle = w->since != 0 ? idle_pages(w, now) : SIZE_MAX;
-    if (idle != SIZE_MAX)
-        give_idle(heap, unused, idle, keeps);
-    if (idle != SIZE_MAX || w->since == 0) {
-        watch_from(heap, now, unused_pages(heap));
-        return;
-    }
-    w->seen = now;
-    w->last = unused;
-    w->least = unused < w->least ? unused : w->least;
+    else if (w->since == 0)
+        begin_watch(heap);
+    else if (w->now - w->since >= PURGE_DELAY && w->now - w->given >= PURGE_DELAY)
+        give_idle(heap, keeps);
 }

@@ -58,6 +58,7 @@ static void link_run(xvm_heap *heap, uint32_t start, uint32_t pages, unsigned ze
     if (*head != NONE)
         info(heap, *head - 1)->prev = start + 1;
     *head = start + 1;
+    run->start = heap->watch.now;
     info(heap, start + pages - 1)->start = start;
     heap->bin_fine[b.group] |= 1u << b.fine;
     heap->bin_groups |= 1u << b.group;
@@ -235,7 +236,7 @@ static bool take_from_frontier(xvm_heap *heap, uint32_t pages, uint32_t align, u
     if (capped)
         return false;
     end = (uint32_t)at + pages;
-    if (end > heap->touched)
+    if (end > heap->most_touched)
         xvm_os_heap_exchange(heap);
     if (!reach(heap, end))
         return false;
@@ -272,6 +273,13 @@ static bool fits(const xvm_heap *heap, uint32_t run, uint32_t pages, uint32_t al
     return before <= pages_of(info(heap, run)) && pages <= pages_of(info(heap, run)) - before;
 }
 
+static void take_from_run(xvm_heap *heap, uint32_t run, uint32_t at, uint32_t pages, unsigned kind,
+                          bool *zero)
+{
+    *zero = (info(heap, run)->size_kind & RUN_ZERO) != 0 && give_back_unit(heap) == 1;
+    cut(heap, run, at, pages, kind);
+}
+
 static bool take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind, uint32_t *start,
                      bool *zero)
 {
@@ -281,25 +289,40 @@ static bool take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned ki
         found = pages + align < heap->end ? find_run(heap, pages + align - 1) : NONE;
     if (found == NONE || !fits(heap, found - 1, pages, align, start))
         return take_from_frontier(heap, pages, align, kind, start, zero);
-    *zero = (info(heap, found - 1)->size_kind & RUN_ZERO) != 0 && give_back_unit(heap) == 1;
-    cut(heap, found - 1, *start, pages, kind);
+    take_from_run(heap, found - 1, *start, pages, kind, zero);
     return true;
 }
 
 bool xvm_os_heap_take_run(xvm_heap *heap, uint32_t pages, uint32_t align, unsigned kind,
                           uint32_t *start, bool *zero)
 {
-    bool taken = take_run(heap, pages, align, kind, start, zero);
+    bool taken;
 
+    xvm_os_heap_look_at_clock(heap);
+    taken = take_run(heap, pages, align, kind, start, zero);
     xvm_os_heap_settle(heap);
     return taken;
 }
 
-bool xvm_os_heap_take_last_run(xvm_heap *heap, uint32_t pages, uint32_t align, uint32_t *start,
-                               bool *zero)
+/* Behind all others where memory is warm, else in a free run of twice the size, else behind all others. */
+static bool take_roomy(xvm_heap *heap, uint32_t pages, uint32_t align, uint32_t *start, bool *zero)
 {
-    bool taken = take_from_frontier(heap, pages, align, RUN_LIVE, start, zero);
+    bool is_warm = pages <= heap->touched - heap->frontier;
+    uint32_t found = is_warm || pages >= heap->end / 2 ? NONE : find_run(heap, 2 * pages);
 
+    if (found == NONE || !fits(heap, found - 1, pages, align, start))
+        return take_from_frontier(heap, pages, align, RUN_LIVE, start, zero);
+    take_from_run(heap, found - 1, *start, pages, RUN_LIVE, zero);
+    return true;
+}
+
+bool xvm_os_heap_take_roomy_run(xvm_heap *heap, uint32_t pages, uint32_t align, uint32_t *start,
+                                bool *zero)
+{
+    bool taken;
+
+    xvm_os_heap_look_at_clock(heap);
+    taken = take_roomy(heap, pages, align, start, zero);
     xvm_os_heap_settle(heap);
     return taken;
 }
@@ -314,8 +337,8 @@ static uint32_t absorb(xvm_heap *heap, uint32_t start)
     return pages;
 }
 
-/* Free pages, merged with the free ones around them, and with the frontier. */
-static void add_free(xvm_heap *heap, uint32_t start, uint32_t pages)
+/* Free pages, merged with the free ones around them, and with the frontier. zero: RUN_ZERO or 0. */
+static void add_free(xvm_heap *heap, uint32_t start, uint32_t pages, unsigned zero)
 {
     uint32_t end = start + pages, before;
 
@@ -323,21 +346,32 @@ static void add_free(xvm_heap *heap, uint32_t start, uint32_t pages)
     if (start != 0) {
         before = info(heap, start - 1)->start;
         if (kind_of(info(heap, before)) == RUN_FREE) {
+            zero &= info(heap, before)->size_kind;
             (void)absorb(heap, before);
             start = before;
         }
     }
-    if (end < heap->frontier && kind_of(info(heap, end)) == RUN_FREE)
+    if (end < heap->frontier && kind_of(info(heap, end)) == RUN_FREE) {
+        zero &= info(heap, end)->size_kind;
         end += absorb(heap, end);
+    }
     if (end == heap->frontier)
         STORE(&heap->frontier, start);
     else
-        link_run(heap, start, end - start, 0);
+        link_run(heap, start, end - start, zero);
 }
 
 void xvm_os_heap_free_run(xvm_heap *heap, uint32_t start)
 {
-    add_free(heap, start, pages_of(info(heap, start)));
+    xvm_os_heap_look_at_clock(heap);
+    add_free(heap, start, pages_of(info(heap, start)), 0);
+    xvm_os_heap_settle(heap);
+}
+
+void xvm_os_heap_free_zero_run(xvm_heap *heap, uint32_t start)
+{
+    xvm_os_heap_look_at_clock(heap);
+    add_free(heap, start, pages_of(info(heap, start)), RUN_ZERO);
     xvm_os_heap_settle(heap);
 }
 
@@ -349,15 +383,29 @@ static uint32_t free_behind(const xvm_heap *heap, uint32_t end)
     return kind_of(info(heap, end)) == RUN_FREE ? pages_of(info(heap, end)) : 0;
 }
 
+/* What is cut off becomes a run of its own, and free. */
+static void shorten(xvm_heap *heap, uint32_t start, uint32_t pages, unsigned kind)
+{
+    uint32_t rest = pages_of(info(heap, start)) - pages, at = start + pages;
+
+    use_run(heap, start, pages, kind);
+    use_run(heap, at, rest, kind);
+    if ((kind & RUN_MOVED) == 0) {
+        add_free(heap, at, rest, 0);
+        return;
+    }
+    heap->moved_runs++;
+    xvm_os_heap_free_moved_run(heap, at);
+}
+
 bool xvm_os_heap_resize_run(xvm_heap *heap, uint32_t start, uint32_t pages)
 {
     uint32_t now = pages_of(info(heap, start)), end = start + now, more, ignored;
+    unsigned kind = RUN_LIVE | (info(heap, start)->size_kind & RUN_MOVED);
     bool zero;
 
     if (pages < now) {
-        use_run(heap, start, pages, RUN_LIVE);
-        use_run(heap, start + pages, now - pages, RUN_LIVE);
-        add_free(heap, start + pages, now - pages);
+        shorten(heap, start, pages, kind);
         return true;
     }
     more = pages - now;
@@ -368,6 +416,6 @@ bool xvm_os_heap_resize_run(xvm_heap *heap, uint32_t start, uint32_t pages)
     else if (!take_from_frontier(heap, more, 1, RUN_LIVE, &ignored, &zero))
         return false;
     info(heap, end)->size_kind = RUN_INSIDE;
-    use_run(heap, start, pages, RUN_LIVE);
+    use_run(heap, start, pages, kind);
     return true;
 }
