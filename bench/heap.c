@@ -8,7 +8,7 @@
  *   3  A ratio above 1 says how many times faster the heap is.
  *   4  What one thread does is measured in its processor time: others may run meanwhile.
  *
- * usage: xvm_bench_heap [--csv | --smoke] [row...]     rows by number, from 1; all without one
+ * usage: xvm_bench_heap [--csv | --smoke | --svg=<file>] [row...]    rows by number, from 1; else all
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,12 +17,14 @@
 
 #include "bare.h"
 #include "peers.h"
+#include "plot.h"
 #include "xvm/xvm.h"
 
 enum {
     ROUNDS = 7,
     MOST_SIDES = MOST_PEERS + 1,
     LIVE = 100000,
+    MOST_LIVE = 10000000,
     SOME = 10000,
     WINDOW = 1000, /* blocks of the queue */
     SHARED = 4096,
@@ -31,7 +33,7 @@ enum {
 };
 
 static xvm_heap *heap;
-static void *blocks[LIVE];
+static void **blocks; /* for the most that are live at once */
 static void *shared[SHARED];
 static size_t scale = 1; /* of all counts; larger in a smoke test: fewer */
 
@@ -53,6 +55,11 @@ static size_t mixed_size(uint32_t *state)
     if (kind < 90)
         return 16 + next_random(state) % 241;
     return 8 + (kind < 99 ? next_random(state) % (32 << 10) : next_random(state) % (4 * MiB));
+}
+
+static size_t tiny_size(uint32_t *state)
+{
+    return 16 + next_random(state) % 49;
 }
 
 static size_t small_size(uint32_t *state)
@@ -175,6 +182,18 @@ static void read_mark(const void *block)
     {                                                                                              \
         return name##_replace(p, LIVE, 1000000 / scale, small_size);                               \
     }                                                                                              \
+    static size_t name##_live_1000(const peer *p)                                                  \
+    {                                                                                              \
+        return name##_replace(p, 1000, 1000000 / scale, tiny_size);                                \
+    }                                                                                              \
+    static size_t name##_live_100000(const peer *p)                                                \
+    {                                                                                              \
+        return name##_replace(p, LIVE, 1000000 / scale, tiny_size);                                \
+    }                                                                                              \
+    static size_t name##_live_10000000(const peer *p)                                              \
+    {                                                                                              \
+        return name##_replace(p, MOST_LIVE / scale, 1000000 / scale, tiny_size);                   \
+    }                                                                                              \
     static size_t name##_mix(const peer *p)                                                        \
     {                                                                                              \
         return name##_replace(p, LIVE / 2, 500000 / scale, mixed_size);                            \
@@ -232,6 +251,26 @@ static void read_mark(const void *block)
             PUT(block);                                                                            \
         }                                                                                          \
         stop_clock();                                                                              \
+        return count;                                                                              \
+    }                                                                                              \
+    static size_t name##_turns(const peer *p)                                                      \
+    {                                                                                              \
+        size_t count = 3 / scale + 1, most = (scale == 1 ? 64 : 4) * (size_t)MiB;                  \
+        (void)p;                                                                                   \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            unsigned char *two[2] = {GET(64 << 10), GET(64 << 10)};                                \
+            size_t had = 0;                                                                        \
+            for (size_t size = most / 64; size <= most; had = size, size = size / 10 * 13)         \
+                for (int j = 0; j < 2; j++) {                                                      \
+                    two[j] = RESIZE(two[j], size);                                                 \
+                    for (size_t at = (had + PAGE - 1) / PAGE * PAGE; at + 4 <= size; at += PAGE)   \
+                        mark(two[j] + at, at + i);                                                 \
+                }                                                                                  \
+            for (size_t at = 0; at + 4 <= had; at += PAGE)                                         \
+                read_mark(two[at / PAGE % 2] + at);                                                \
+            PUT(two[0]);                                                                           \
+            PUT(two[1]);                                                                           \
+        }                                                                                          \
         return count;                                                                              \
     }                                                                                              \
     static void name##_trade(const peer *p, int thread, size_t count)                              \
@@ -321,14 +360,29 @@ static size_t larson_64(const peer *p)
     return trade_all(p, 64);
 }
 
-/* One takes, the other frees: through a ring of places. */
-enum { RING = 1024 };
+/* One takes, the other frees: through a ring of places. They tell each other every few blocks, so that
+ * what is measured is not the ring. */
+enum { RING = 1024, TOLD_AFTER = 32 };
 
 typedef struct ring {
     const peer *p; /* NULL: the heap */
-    size_t count, head, tail;
+    size_t count;
     void *places[RING];
+    size_t head, apart[8], tail; /* a cache line each */
 } ring;
+
+/* Waits until the other one has come to a place. */
+static void wait_until(const size_t *other, size_t place)
+{
+    while (__atomic_load_n(other, __ATOMIC_ACQUIRE) < place)
+        give_way();
+}
+
+static void tell(size_t *mine, size_t done, size_t count)
+{
+    if (done % TOLD_AFTER == 0 || done == count)
+        __atomic_store_n(mine, done, __ATOMIC_RELEASE);
+}
 
 static void produce(ring *r)
 {
@@ -336,24 +390,26 @@ static void produce(ring *r)
         void *block = r->p == NULL ? xvm_heap_alloc(heap, 64) : r->p->get(64);
 
         mark(block, i);
-        while (i - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) == RING)
-            give_way();
+        if (i % TOLD_AFTER == 0 && i >= RING)
+            wait_until(&r->tail, i + TOLD_AFTER - RING);
         r->places[i % RING] = block;
-        __atomic_store_n(&r->head, i + 1, __ATOMIC_RELEASE);
+        tell(&r->head, i + 1, r->count);
     }
 }
 
 static void consume(ring *r)
 {
+    size_t last = r->count;
+
     for (size_t i = 0; i < r->count; i++) {
-        while (__atomic_load_n(&r->head, __ATOMIC_ACQUIRE) == i)
-            give_way();
+        if (i % TOLD_AFTER == 0)
+            wait_until(&r->head, i + TOLD_AFTER < last ? i + TOLD_AFTER : last);
         read_mark(r->places[i % RING]);
         if (r->p == NULL)
             xvm_heap_free(heap, r->places[i % RING]);
         else
             r->p->put(r->places[i % RING]);
-        __atomic_store_n(&r->tail, i + 1, __ATOMIC_RELEASE);
+        tell(&r->tail, i + 1, r->count);
     }
 }
 
@@ -458,18 +514,22 @@ static const workload workloads[] = {
     {"32 bytes, 10000, last first", of_heap_lifo, of_peer_lifo, ALL},
     {"32 bytes, 10000, first first", of_heap_fifo, of_peer_fifo, ALL},
     {"32 bytes, a queue of 1000", of_heap_queue, of_peer_queue, ALL},
-    {"8..1024 bytes, 100000 live, random", of_heap_random, of_peer_random, ALL},
-    {"16 bytes..4 MiB, 50000 live, random", of_heap_mix, of_peer_mix, ALL},
     {"realloc to 1 MiB by 1.3", of_heap_grow_13, of_peer_grow_13, ALL},
     {"realloc to 1 MiB by 2", of_heap_grow_20, of_peer_grow_20, ALL},
     {"1..64 MiB, first bytes written", of_heap_large, of_peer_large, ALL},
     {"1..64 MiB, each page written", of_heap_touched, of_peer_touched, ALL},
+    {"two blocks grow to 64 MiB in turns", of_heap_turns, of_peer_turns, ALL},
+    {"10000 blocks, and all of them gone", whole_heap, whole_peer, WITH_HEAPS},
+    {"a heap, empty, and gone", empty_heap, empty_peer, ONLY_HEAPS},
+    {"one thread takes, the other frees", pass_all, pass_all, ALL},
     {"2 threads free what others took", larson_2, larson_2, ALL},
     {"16 threads free what others took", larson_16, larson_16, ALL},
     {"64 threads free what others took", larson_64, larson_64, ALL},
-    {"one thread takes, the other frees", pass_all, pass_all, ALL},
-    {"10000 blocks, and all of them gone", whole_heap, whole_peer, WITH_HEAPS},
-    {"a heap, empty, and gone", empty_heap, empty_peer, ONLY_HEAPS},
+    {"8..1024 bytes, 100000 live, random", of_heap_random, of_peer_random, ALL},
+    {"16..64 bytes, 1000 live, random", of_heap_live_1000, of_peer_live_1000, ALL},
+    {"16..64 bytes, 100000 live, random", of_heap_live_100000, of_peer_live_100000, ALL},
+    {"16..64 bytes, 10 million live, random", of_heap_live_10000000, of_peer_live_10000000, ALL},
+    {"16 bytes..4 MiB, 50000 live, random", of_heap_mix, of_peer_mix, ALL},
 };
 
 enum { WORKLOADS = sizeof workloads / sizeof *workloads };
@@ -511,14 +571,10 @@ static double run_side(const workload *w, const peer *peers, size_t at)
     return (double)elapsed / (double)count;
 }
 
-static void print_side(double *times, double *ratios, size_t rounds, bool csv)
-{
-    printf(csv ? ",%.1f,%.3f" : " %11.1f %5.2f", median(times, rounds), median(ratios, rounds));
-}
-
-static void measure(const workload *w, const peer *peers, size_t sides, size_t rounds, bool csv)
+static void add_row(plot *figures, const workload *w, const peer *peers, size_t rounds)
 {
     static double times[MOST_SIDES][ROUNDS], ratios[MOST_SIDES][ROUNDS];
+    size_t row = figures->row_count++, sides = figures->column_count;
 
     for (size_t r = 0; r < rounds; r++)
         for (size_t i = 0; i < sides; i++)
@@ -527,14 +583,13 @@ static void measure(const workload *w, const peer *peers, size_t sides, size_t r
     for (size_t i = 0; i < sides; i++)
         for (size_t r = 0; r < rounds; r++)
             ratios[i][r] = times[i][r] / times[0][r];
-    printf(csv ? "%s" : "%-36s", w->name);
-    for (size_t i = 0; i < sides; i++)
-        if (i == 0 || takes_part(w, &peers[i - 1]))
-            print_side(times[i], ratios[i], rounds, csv);
-        else
-            printf(csv ? ",," : "%18s", "-");
-    printf("\n");
-    fflush(stdout);
+    figures->rows[row] = w->name;
+    for (size_t i = 0; i < sides; i++) {
+        bool takes = i == 0 || takes_part(w, &peers[i - 1]);
+
+        figures->values[row][i] = takes ? median(times[i], rounds) : -1;
+        figures->ratios[row][i] = takes ? median(ratios[i], rounds) : -1;
+    }
 }
 
 static bool is_wanted(size_t row, int argc, char **argv)
@@ -548,23 +603,43 @@ static bool is_wanted(size_t row, int argc, char **argv)
     return !any || named;
 }
 
+static void reserve_blocks(void)
+{
+    static xvm_region places;
+
+    if (xvm_reserve(&places, MOST_LIVE * sizeof *blocks, NULL) != XVM_OK ||
+        xvm_commit(&places, 0, places.size) != XVM_OK)
+        exit(1);
+    blocks = places.base;
+}
+
 int main(int argc, char **argv)
 {
+    static plot figures = {.title = "ns for each, ratio to the heap", .columns = {"heap"}};
     bool csv = argc > 1 && strcmp(argv[1], "--csv") == 0;
     bool smoke = argc > 1 && strcmp(argv[1], "--smoke") == 0;
+    const char *picture = argc > 1 && strncmp(argv[1], "--svg=", 6) == 0 ? argv[1] + 6 : NULL;
     peer peers[MOST_PEERS];
     size_t count = find_peers(peers, argv);
 
     count += find_heaps(peers + count);
     scale = smoke ? 200 : 1;
+    reserve_blocks();
     begin_heap();
-    printf(csv ? "workload,heap,ratio" : "%-36s %17s", "ns for each, ratio to the heap", "heap");
     for (size_t i = 0; i < count; i++)
-        printf(csv ? ",%s,ratio" : " %17s", peers[i].name);
-    printf("\n");
+        figures.columns[i + 1] = peers[i].name;
+    figures.column_count = count + 1;
+    printf(csv ? "" : "%s\n", describe_machine());
+    print_columns(&figures, csv);
     for (size_t i = 0; i < WORKLOADS; i++)
-        if (is_wanted(i + 1, argc, argv))
-            measure(&workloads[i], peers, count + 1, smoke ? 2 : ROUNDS, csv);
+        if (is_wanted(i + 1, argc, argv)) {
+            add_row(&figures, &workloads[i], peers, smoke ? 2 : ROUNDS);
+            print_last_row(&figures, csv);
+        }
     xvm_heap_destroy(heap);
+    if (picture != NULL && !draw(&figures, picture, describe_machine())) {
+        perror(picture);
+        return 1;
+    }
     return 0;
 }

@@ -7,7 +7,7 @@
  *   2  What a side takes is what is resident more than before it began: sides come one after another, and
  *      what one of them keeps is there before the next begins.
  *
- *   3  Going on: half a second passes, and a block is taken and freed.
+ *   3  Going on: a second and a half passes, and blocks are taken and freed.
  *
  * usage: xvm_bench_heap_memory [--csv | --smoke]
  */
@@ -20,7 +20,7 @@
 #include "peers.h"
 #include "xvm/xvm.h"
 
-enum { LIVE = 20000, MiB = 1 << 20, LATER = 500 /* ms */ };
+enum { LIVE = 20000, MiB = 1 << 20, LATER = 1500 /* ms */ };
 
 typedef struct slot {
     void *block;

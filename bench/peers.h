@@ -23,6 +23,9 @@ size_t find_peers(peer *peers, char **arguments);
 /* Adds those that have heaps; their number. After find_peers. */
 size_t find_heaps(peer *peers);
 
+/* Processor, how many, system; static. */
+const char *describe_machine(void);
+
 /* Runs work(context, i) for i in [0, count) at the same time and waits for all; count is 64 at most. */
 void run_together(int count, void (*work)(void *context, int index), void *context);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "peers.h"
@@ -120,6 +121,36 @@ size_t find_heaps(peer *peers)
     find_function(handle, "mi_heap_destroy", &mi.end);
     *peers = (peer){.name = "mi_heap", .get = get_mi, .begin = begin_mi, .end = end_mi};
     return mi.begin != NULL && mi.get != NULL && mi.end != NULL;
+}
+
+/* The value of a line "name : value". */
+static void read_cpu(char *name, size_t size)
+{
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[256], *value;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "model name", 10) == 0 && (value = strchr(line, ':')) != NULL) {
+            snprintf(name, size, "%.100s", value + 2);
+            name[strcspn(name, "\n")] = 0;
+            break;
+        }
+    if (file != NULL)
+        fclose(file);
+}
+
+const char *describe_machine(void)
+{
+    static char text[256];
+    char cpu[128] = "unknown processor";
+    struct utsname system;
+
+    read_cpu(cpu, sizeof cpu);
+    if (uname(&system) != 0)
+        return "unknown system";
+    snprintf(text, sizeof text, "%s, %ld processors, %s %.60s", cpu, sysconf(_SC_NPROCESSORS_ONLN),
+             system.sysname, system.release);
+    return text;
 }
 
 typedef struct worker {

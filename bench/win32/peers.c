@@ -1,6 +1,7 @@
 /* peers.c - the C library's allocator, the system's process heap, and its private heaps. */
 #include <windows.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "peers.h"
@@ -50,6 +51,17 @@ size_t find_heaps(peer *peers)
 {
     *peers = (peer){.name = "HeapCreate", .get = get_own, .begin = begin_own, .end = end_own};
     return 1;
+}
+
+const char *describe_machine(void)
+{
+    static char text[64];
+    SYSTEM_INFO info;
+
+    GetSystemInfo(&info);
+    snprintf(text, sizeof text, "%lu processors, Windows",
+             (unsigned long)info.dwNumberOfProcessors);
+    return text;
 }
 
 typedef struct worker {
