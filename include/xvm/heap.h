@@ -37,18 +37,20 @@ typedef enum xvm_heap_flag {
     XVM_HEAP_HUGE = 64          /* transparent huge pages */
 } xvm_heap_flag;
 
-/* How to make a heap; all zero is the default. */
+/* How to make a heap; all zero is the default.
+ *
+ * Of trim_threshold bytes that are free nothing is given back. Of more, at the next call that takes
+ * or frees pages, what has been free for a second; and what did not fit, before the heap becomes
+ * larger than it ever was.
+ */
 typedef struct xvm_heap_options {
-    size_t max_size;     /* of all, metadata included: the hard cap; at most 64 GiB; 0 = 64 GiB,
+    size_t max_size;       /* of all, metadata included: the hard cap; at most 64 GiB; 0 = 64 GiB,
                               where addresses are 32 bits 256 MiB */
-    size_t initial_size; /* committed at creation, for blocks */
-    size_t grow_step;    /* least commit for each growth; 0 = an eighth, 64 KiB to 16 MiB */
-    size_t
-        trim_threshold; /* free memory that is kept; more than that goes back at the next call that
-                              takes or frees pages when it was more for a second, and before others
-                              are committed; 0 = a sixteenth of the most that was in use, at least
-                              1 MiB; SIZE_MAX = all of it is kept */
-    unsigned flags;     /* of xvm_heap_flag */
+    size_t initial_size;   /* committed at creation, for blocks */
+    size_t grow_step;      /* least commit for each growth; 0 = an eighth, 64 KiB to 16 MiB */
+    size_t trim_threshold; /* 0 = a sixteenth of the most that was in use, at least 1 MiB;
+                              SIZE_MAX = nothing is given back */
+    unsigned flags;        /* of xvm_heap_flag */
     struct xvm_budget *budget; /* charged for what is committed */
     const char *name;          /* static string: in messages, in the map */
 } xvm_heap_options;

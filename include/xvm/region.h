@@ -264,9 +264,9 @@ XVM_API xvm_status xvm_discard_ranges(xvm_region *region, const xvm_range *range
  * linux         mremap(MREMAP_DONTUNMAP) (5.7) for 1 MiB and more: for some ten microseconds,
  *               whatever the size. Bytes are copied where pages are locked or executable, in sparse
  *               regions, with explicit huge pages, when from has been put together by many moves,
- *               after mlockall, and when the kernel refuses. Pages that were moved stay mappings of their own: up to two
- *               more for each move, and as many as from was made of, until both ranges are
- *               decommitted and committed again
+ *               after mlockall, and when the kernel refuses. Pages that were moved stay mappings of
+ *               their own: up to two more for each move, and as many as from was made of, until both
+ *               ranges are decommitted and committed again
  * windows       copied, and from discarded
  * since         0.4
  */
