@@ -63,7 +63,7 @@ typedef struct xvm_heap_options {
  * errors     XVM_E_INVALID: heap NULL, max_size too small for its own tables or above 64 GiB, an
  *            unknown flag. As xvm_reserve, xvm_commit, xvm_lock
  * threads    any
- * linux      one reservation, one commit
+ * linux      one reservation, one commit; nothing where a destroyed heap waited for this
  * windows    the same
  * since      0.4
  */
@@ -88,9 +88,9 @@ XVM_API xvm_status xvm_heap_create_in(xvm_heap **heap, xvm_region *region,
  * heap       NULL is fine
  * result     its memory is given back; a region of the caller's is decommitted. A heap that was made
  *            with nothing but the default, and that has not become large, may wait for the next such
- *            one instead, empty, with its addresses and at most 2 MiB for blocks: creating is 15 times
- *            faster then. There are four such heaps at the most, none where addresses are few, and
- *            xvm_heap_trim(NULL, 0) gives them back. errno and GetLastError are as before
+ *            one instead, empty, with its addresses and at most 2 MiB for blocks: creating that one
+ *            takes no system call. There are four such heaps at the most, none where addresses are
+ *            few, and xvm_heap_trim(NULL, 0) gives them back. errno and GetLastError are as before
  * threads    not while another thread uses it
  * since      0.4
  */
