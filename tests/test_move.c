@@ -301,8 +301,8 @@ TEST(random_moves_keep_every_page)
         memset(at(&r, i * unit), expected[i] = (unsigned char)(i + 1), unit);
     for (unsigned step = 0; step < STEPS; step++) {
         count = 1 + test_random(&seed) % (UNITS / 2);
-        to = test_random(&seed) % (UNITS - count + 1);
-        from = test_random(&seed) % (UNITS - count + 1);
+        to = (size_t)(test_random(&seed) >> 20) % (UNITS - count + 1);
+        from = (size_t)(test_random(&seed) >> 20) % (UNITS - count + 1);
         if (to < from + count && from < to + count) {
             CHECK_EQUAL(xvm_move(&r, to * unit, from * unit, count * unit), XVM_E_INVALID);
             continue;
