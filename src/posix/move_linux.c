@@ -26,6 +26,13 @@ enum { TO_THERE = MREMAP_MAYMOVE | MREMAP_FIXED | DONT_UNMAP };
 
 /* --- the trial -------------------------------------------------------------------------------- */
 
+/* Are the pages left behind like others? qemu-user takes them for unmapped, and does nothing. */
+static bool can_be_discarded(volatile unsigned char *page, size_t size)
+{
+    page[0] = 1;
+    return madvise((void *)(uintptr_t)page, size, MADV_DONTNEED) == 0 && page[0] == 0;
+}
+
 /* Two pages, of which the first takes the place of the second. Believed when the byte is there, and
  * here no more. 1: that works. 0: it does not. -1: that could not be found out now. */
 static int try_move(volatile unsigned char *pages, size_t size)
@@ -35,7 +42,7 @@ static int try_move(volatile unsigned char *pages, size_t size)
     pages[0] = 1;
     if (mremap((void *)(uintptr_t)pages, size, size, TO_THERE, there) == MAP_FAILED)
         return errno == ENOMEM ? -1 : 0;
-    return pages[0] == 0 && pages[size] == 1;
+    return pages[0] == 0 && pages[size] == 1 && can_be_discarded(pages, size);
 }
 
 size_t xvm_os_move_least(void)
