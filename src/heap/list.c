@@ -119,8 +119,10 @@ bool xvm_os_heap_retire(xvm_heap *heap)
     spin_lock(&heaps_lock);
     unlink_heap(heap);
     waits = waits && spare_count < SPARES;
-    if (waits)
-        spares[spare_count++] = heap;
+    if (waits) {
+        spares[spare_count] = heap;
+        STORE(&spare_count, spare_count + 1);
+    }
     spin_unlock(&heaps_lock);
     return waits;
 }

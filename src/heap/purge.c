@@ -19,6 +19,12 @@ enum { KEPT_PART = 16, LEAST_KEPT = 1 << 20 };
 
 /* --- giving back ------------------------------------------------------------------------------ */
 
+/* Nothing does, or all of it as soon as it was free. */
+static bool gives_nothing(const xvm_heap *heap)
+{
+    return (heap->flags & (XVM_HEAP_REALTIME | XVM_HEAP_GUARDED)) != 0;
+}
+
 /* Behind the frontier lie pages that were used: they go first, with the charge. */
 static size_t purge_tail(xvm_heap *heap, size_t pages)
 {
@@ -81,8 +87,8 @@ size_t xvm_os_heap_purge(xvm_heap *heap, size_t keep)
     size_t behind = keep > heap->dirty_pages ? keep - heap->dirty_pages : 0, given = 0;
     int error = xvm_os_get_error();
 
-    if ((heap->flags & (XVM_HEAP_REALTIME | XVM_HEAP_GUARDED)) != 0)
-        return 0; /* nothing, or all of it as soon as it was free */
+    if (gives_nothing(heap))
+        return 0;
     if (heap->committed - heap->frontier > behind)
         given = purge_tail(heap, behind);
     given += purge_runs(heap, keep);
@@ -105,7 +111,7 @@ void xvm_os_heap_exchange(xvm_heap *heap)
 {
     size_t keeps = pages_kept(heap);
 
-    if (heap->trim_threshold != SIZE_MAX && heap->dirty_pages > keeps)
+    if (heap->trim_threshold != SIZE_MAX && !gives_nothing(heap) && heap->dirty_pages > keeps)
         (void)purge_runs(heap, keeps / 2);
 }
 
@@ -176,7 +182,7 @@ void xvm_os_heap_settle(xvm_heap *heap)
     size_t keeps = pages_kept(heap);
     watch *w = &heap->watch;
 
-    if (heap->trim_threshold == SIZE_MAX)
+    if (heap->trim_threshold == SIZE_MAX || gives_nothing(heap))
         return;
     w->most = heap->frontier > w->most ? heap->frontier : w->most;
     if (heap->dirty_pages + (heap->touched - heap->frontier) <= keeps)
