@@ -350,6 +350,12 @@ static size_t move_against(const char *script, size_t size, const xvm_reserve_op
     return status == XVM_OK || refused > 1 ? refused : SIZE_MAX;
 }
 
+/* The fake system is asked for each page, and moves few of them as well. */
+static size_t large(size_t size)
+{
+    return memory_is_fake() ? 8 * xvm_page_size() : size;
+}
+
 TEST(one_refused_call_is_no_refused_move)
 {
     char script[32];
@@ -358,13 +364,14 @@ TEST(one_refused_call_is_no_refused_move)
     for (unsigned kind = 0; kind < 4; kind++)
         for (unsigned n = 1;; n++) {
             snprintf(script, sizeof script, "*@%u", n);
-            refused = move_against(script, kind % 2 == 0 ? (size_t)AREA : 3 * xvm_page_size(),
+            refused = move_against(script, kind % 2 == 0 ? large(AREA) : 3 * xvm_page_size(),
                                    kind < 2 ? NULL : &policies);
             CHECK(refused != SIZE_MAX);
             if (refused == 0)
                 break;
         }
-    CHECK(move_against("move", AREA, NULL) != 0 || (xvm_system()->features & XVM_HAS_MOVE) == 0);
+    CHECK(move_against("move", large(AREA), NULL) != 0 ||
+          (xvm_system()->features & XVM_HAS_MOVE) == 0);
     CHECK_EQUAL(move_against("mremap", AREA, NULL) != 0,
                 xvm_system()->features & XVM_HAS_MOVE && !memory_is_fake());
 }
@@ -376,13 +383,14 @@ TEST(refused_calls_lose_no_byte)
     for (unsigned kind = 0; kind < 2; kind++) {
         for (unsigned n = 1;; n++) {
             snprintf(script, sizeof script, "*@%u+", n);
-            if (move_against(script, AREA, kind == 0 ? NULL : &policies) == 0)
+            if (move_against(script, large(AREA), kind == 0 ? NULL : &policies) == 0)
                 break;
         }
         for (unsigned n = 1; n < 12; n++)
             for (unsigned m = n + 1; m < 16; m++) {
                 snprintf(script, sizeof script, "*@%u,*@%u", n, m);
-                (void)move_against(script, 3 * (size_t)MiB / 2, kind == 0 ? NULL : &policies);
+                (void)move_against(script, large(3 * (size_t)MiB / 2),
+                                   kind == 0 ? NULL : &policies);
             }
     }
 }
