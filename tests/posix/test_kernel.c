@@ -427,6 +427,7 @@ TEST(ten_thousand_blocks_that_outgrow_their_places_leave_few_mappings)
 {
     enum { BLOCKS = 40, REALLOCS = 10000 };
     unsigned char *blocks[BLOCKS] = {NULL};
+    size_t largest = (sizeof(void *) == 4 ? 3 : 12) * (size_t)MiB; /* all fit into a heap */
     size_t sizes[BLOCKS] = {0}, before, most = 0;
     xvm_heap *heap;
 
@@ -436,7 +437,7 @@ TEST(ten_thousand_blocks_that_outgrow_their_places_leave_few_mappings)
     for (size_t n = 0; n < REALLOCS; n++) {
         size_t i = n % BLOCKS;
 
-        sizes[i] = sizes[i] == 0 || sizes[i] > 12 * MiB ? MiB : sizes[i] + MiB / 4;
+        sizes[i] = sizes[i] == 0 || sizes[i] > largest ? MiB : sizes[i] + MiB / 4;
         if (sizes[i] == MiB) {
             xvm_heap_free(heap, blocks[i]);
             blocks[i] = NULL;
