@@ -859,3 +859,21 @@ TEST(figures_may_be_asked_for_meanwhile)
         xvm_heap_destroy(heap);
     }
 }
+
+TEST(a_peak_is_remembered)
+{
+    xvm_heap *heap = make(&(xvm_heap_options){.max_size = 64 * MiB});
+    void *block = xvm_heap_alloc(heap, 8 * MiB);
+    xvm_heap_stats full, trimmed;
+
+    CHECK(block != NULL);
+    xvm_heap_get_stats(heap, &full);
+    xvm_heap_free(heap, block);
+    CHECK(xvm_heap_trim(heap, 0) != 0 || memory_is_emulated());
+    xvm_heap_get_stats(heap, &trimmed);
+    CHECK(trimmed.committed < full.committed);
+    CHECK(trimmed.committed_peak >=
+          full.committed - MiB / 4); /* its own pages, as it counts them */
+    CHECK(trimmed.committed_peak <= full.committed + MiB / 4);
+    xvm_heap_destroy(heap);
+}

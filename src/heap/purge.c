@@ -25,12 +25,23 @@ static bool gives_nothing(const xvm_heap *heap)
     return (heap->flags & (XVM_HEAP_REALTIME | XVM_HEAP_GUARDED)) != 0;
 }
 
+/* What is committed is at its most before some of it goes. */
+static void note_peak(xvm_heap *heap)
+{
+    size_t tables = heap->unit_table.committed + heap->page_table.committed +
+                    heap->state_table.committed + heap->lane_table.committed;
+    size_t now = heap->state_table.offset + tables + ((size_t)heap->committed << PAGE_SHIFT);
+
+    heap->committed_peak = now > heap->committed_peak ? now : heap->committed_peak;
+}
+
 /* Behind the frontier lie pages that were used: they go first, with the charge. */
 static size_t purge_tail(xvm_heap *heap, size_t pages)
 {
     uint32_t keep = (uint32_t)round_up(heap->frontier + pages, heap->commit_pages);
     size_t dirty = heap->touched > keep ? heap->touched - keep : 0;
 
+    note_peak(heap);
     if (keep >= heap->committed ||
         xvm_decommit(heap->region, page_offset(heap, keep),
                      (size_t)(heap->committed - keep) << PAGE_SHIFT) != XVM_OK)
