@@ -18,6 +18,7 @@
 #include "bare.h"
 #include "peers.h"
 #include "plot.h"
+#include "sizes.h"
 #include "xvm/xvm.h"
 
 enum {
@@ -38,24 +39,6 @@ static void *shared[SHARED];
 static size_t scale = 1; /* of all counts; larger in a smoke test: fewer */
 
 /* --- sizes ------------------------------------------------------------------------------------ */
-
-static uint32_t next_random(uint32_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    return *state;
-}
-
-/* What an engine takes: 90 % up to 256 bytes, 9 % to 32 KiB, 1 % to 4 MiB. */
-static size_t mixed_size(uint32_t *state)
-{
-    uint32_t kind = next_random(state) % 100;
-
-    if (kind < 90)
-        return 16 + next_random(state) % 241;
-    return 8 + (kind < 99 ? next_random(state) % (32 << 10) : next_random(state) % (4 * MiB));
-}
 
 static size_t tiny_size(uint32_t *state)
 {

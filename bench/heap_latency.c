@@ -22,6 +22,7 @@
 #include "bare.h"
 #include "peers.h"
 #include "pools.h"
+#include "sizes.h"
 #include "xvm/xvm.h"
 
 enum { REPLAYS = 7, LIVE = 10000, MOST = 400000, MiB = 1 << 20, POOL = 192 * MiB };
@@ -48,14 +49,6 @@ static void *get_heap(size_t size)
 static void put_heap(void *block)
 {
     xvm_heap_free(heap, block);
-}
-
-static uint32_t next_random(uint32_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    return *state;
 }
 
 /* 80 % up to 256 bytes, 15 % to 4 KiB, 5 % to 64 KiB. */

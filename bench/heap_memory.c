@@ -18,6 +18,7 @@
 
 #include "bare.h"
 #include "peers.h"
+#include "sizes.h"
 #include "xvm/xvm.h"
 
 enum { LIVE = 20000, MiB = 1 << 20, LATER = 1500 /* ms */ };
@@ -41,24 +42,6 @@ static size_t resident(void)
     xvm_limits now;
 
     return xvm_get_limits(&now) == XVM_OK ? (size_t)now.process_resident : 0;
-}
-
-static uint32_t next_random(uint32_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    return *state;
-}
-
-/* 90 % up to 256 bytes, 9 % to 32 KiB, 1 % to 4 MiB. */
-static size_t mixed_size(uint32_t *state)
-{
-    uint32_t kind = next_random(state) % 100;
-
-    if (kind < 90)
-        return 16 + next_random(state) % 241;
-    return 8 + (kind < 99 ? next_random(state) % (32 << 10) : next_random(state) % (4 * MiB));
 }
 
 static void take(const peer *p, slot *s, uint32_t *state, figures *f)
