@@ -47,6 +47,9 @@ static const char *const operation_names[XVM_OS_OPERATIONS] = {
     [XVM_OS_BOOKKEEPING] = "bookkeeping",
     [XVM_OS_QUERY] = "query",
     [XVM_OS_MOVE] = "move",
+    [XVM_OS_MAP] = "map",
+    [XVM_OS_FILE] = "file",
+    [XVM_OS_WATCH] = "watch",
 };
 
 static unsigned lock;

@@ -34,6 +34,9 @@ typedef enum xvm_os_operation {
     XVM_OS_BOOKKEEPING,
     XVM_OS_QUERY,
     XVM_OS_MOVE,
+    XVM_OS_MAP,   /* files and shared memory into the address space, and out of it */
+    XVM_OS_FILE,  /* files and shared memory themselves */
+    XVM_OS_WATCH, /* which pages are written */
     XVM_OS_OPERATIONS
 } xvm_os_operation;
 

@@ -18,8 +18,8 @@ extern "C" {
  * script     rules separated by commas or spaces; NULL or "" ends all of them. A rule is WHAT WHEN
  *            CODE:
  *              WHAT  an operation (reserve release commit decommit discard protect lock unlock
- *                    prefault guard advise attach bookkeeping query move), a system call (mmap, mprotect,
- *                    VirtualAlloc ...), or *
+ *                    prefault guard advise attach bookkeeping query move map file
+ *                    watch), a system call (mmap, mprotect, VirtualAlloc ...), or *
  *              WHEN  @3   the third one; @3+ the third and all after it; %2 every second one;
  *                    >1g  those of more than 1 GiB (k m g t); nothing: every one
  *              CODE  =12  the system's code to fail with; nothing: the usual one for that call
