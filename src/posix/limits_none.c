@@ -1,4 +1,5 @@
-/* limits.c - a system whose limits are not known. */
+/* limits_none.c - a system whose limits are not known. */
+#define _GNU_SOURCE
 #include <string.h>
 
 #include "call.h"

@@ -1,5 +1,6 @@
 /* map_none.c - a system that does not show its mappings: they are not counted, and holes are
  * guessed. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>

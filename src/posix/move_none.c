@@ -1,4 +1,5 @@
 /* move_none.c - a system whose pages stay where they are. */
+#define _GNU_SOURCE
 #include <stddef.h>
 #include <stdint.h>
 

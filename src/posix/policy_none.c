@@ -1,5 +1,6 @@
 /* policy_none.c - a system without guards, policies and advice of its own: what must hold is refused,
  * what may is left out. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stddef.h>
 

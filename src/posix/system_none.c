@@ -1,4 +1,5 @@
 /* system_none.c - a system of which nothing but POSIX is known. */
+#define _GNU_SOURCE
 #include <unistd.h>
 
 #include "call.h"
