@@ -1,0 +1,12 @@
+# shellcheck shell=sh
+cmake -DOUT=xvm -P third_party/xvm/cmake/amalgamate.cmake
+rm -r third_party
+
+cc -std=c11 -Wall -Wextra -Werror -I. main.c xvm/xvm.c -o consumer
+run ./consumer
+
+# One object for C and C++.
+[ -n "$CXX" ] || exit 0
+cc -std=c11 -Wall -Wextra -Werror -c xvm/xvm.c
+c++ -std=c++17 -Wall -Wextra -Werror -I. main.cpp xvm.o -o consumer_cpp
+run ./consumer_cpp
