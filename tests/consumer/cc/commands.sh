@@ -15,7 +15,7 @@ esac
 
 # In the one file of all files each has kept its own: the same functions, each variable as often. Names are
 # made different there as src_<file>__<name>, and numbered where they are static inside of functions.
-names() { nm "$1$XVM_SUFFIX" | sed -En 's/^[0-9a-f]* ([tbdTBD]) (src_[a-z0-9_]+__)?(.*)$/\1 \3/p' | sed -E 's/\.[0-9]+$//' | sort; }
+names() { nm "$1$XVM_SUFFIX" | sed -En 's/^[0-9a-f]* ([tbdTBD]) (src_[a-z0-9_]+__)?([A-Za-z_].*)$/\1 \3/p' | sed -E 's/\.[0-9]+$//' | sort; }
 cmake -DOUT=one/xvm -P cmake/amalgamate.cmake
 cc -std=c11 -Ione "$program" one/xvm/xvm.c -o consumer_one
 for kind in '[tT]' '[bdBD]'; do

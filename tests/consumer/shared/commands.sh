@@ -8,7 +8,7 @@ cmake --install library --prefix root
 sed -n 's/^XVM_API .*\(xvm_[a-z0-9_]*\)(.*/\1/p' root/include/xvm/*.h | sort -u >promised
 if [ "$XVM_SUFFIX" = .exe ]; then
     objdump -p root/bin/libxvm.dll >dump
-    sed -n '/\[Ordinal\/Name Pointer\] Table/,/^$/s/.*\] *//p' dump | sort >exported
+    sed -n '/\[Ordinal\/Name Pointer\] Table/,/^$/s/^[[:space:]]*\[ *[0-9]*\] *//p' dump | sort >exported
     sed -n 's/.*DLL Name: //p' dump | grep -iv '^kernel32\.dll$\|^msvcrt\.dll$' && die "the DLL needs others"
 else
     nm -D --defined-only root/lib*/libxvm.so | sed 's/.* //' | sort >exported

@@ -10,7 +10,7 @@ endfunction()
 
 function(vcpkg_cmake_configure)
   cmake_parse_arguments(PARSE_ARGV 0 A "" "SOURCE_PATH" "OPTIONS")
-  run(${CMAKE_COMMAND} -S ${A_SOURCE_PATH} -B release -G Ninja -DCMAKE_BUILD_TYPE=Release ${A_OPTIONS}
+  run(${CMAKE_COMMAND} -S ${A_SOURCE_PATH} -B release -G Ninja ${A_OPTIONS}
     -DCMAKE_INSTALL_PREFIX=${CURRENT_PACKAGES_DIR})
 endfunction()
 
