@@ -1,7 +1,7 @@
 # All of xvm as two files for every system, xvm.h and xvm.c:
 #   cmake -DOUT=<folder> -P cmake/amalgamate.cmake
 #
-#     xvm.h    include/xvm/xvm.h, each header it includes in the place of the first #include
+#     xvm.h    include/xvm/xvm.h, each header it includes in the place of the first #include; headers for C++ beside it
 #     xvm.c    | sources/portable | #if _WIN32: sources/win32 | #else: sources/posix | #if __linux__: linux, #else: none |
 #
 # In one file all files share one scope, and bare names belong to a file. So, for every file and every internal header:
@@ -408,6 +408,9 @@ while(text MATCHES "\n#include \"(xvm/[a-z]+\\.h)\"[^\n]*")
   set(text "${head}${content}${tail}")
 endwhile()
 file(WRITE ${OUT}/xvm.h "/* xvm.h - ${made}\n${text}")
+
+file(GLOB for_cxx ${root}/include/xvm/*.hpp)
+file(COPY ${for_cxx} DESTINATION ${OUT})
 
 file(WRITE ${OUT}/xvm.c "/* xvm.c - ${made}
 #if !defined(_WIN32) && !defined(_GNU_SOURCE)

@@ -8,7 +8,10 @@
 namespace
 {
 struct heap_deleter {
-    void operator()(xvm_heap *heap) const { xvm_heap_destroy(heap); }
+    void operator()(xvm_heap *heap) const
+    {
+        xvm_heap_destroy(heap);
+    }
 };
 } // namespace
 

@@ -28,6 +28,7 @@ cc() { say "cc $*"; command $CC $CFLAGS "$@" $LDFLAGS; }
 # shellcheck disable=SC2086
 cxx() { say "c++ $*"; command $CXX $CFLAGS "$@" $LDFLAGS; }
 alias c++=cxx # which is no name for a function
+# shellcheck disable=SC2034 # eval uses it
 run() { say "$*"; to_run=$1$XVM_SUFFIX; shift; eval "$emulator \"\$to_run\" \"\$@\""; }
 cmake() {
     say "cmake $*"
@@ -40,4 +41,5 @@ cmake() {
     command cmake "$@"
 }
 
+# shellcheck disable=SC1091 # each is checked by itself
 . ./commands.sh

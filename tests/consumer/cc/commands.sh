@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-cd third_party/xvm
+cd third_party/xvm || exit
 program=../../main.c
 case $XVM_SUFFIX in
 .exe)

@@ -1,6 +1,5 @@
 # shellcheck shell=sh
-set -- -DXVM_BUILD_TESTS=OFF -DXVM_BUILD_EXAMPLES=OFF
-cmake -S third_party/xvm -B library -DBUILD_SHARED_LIBS=ON "$@"
+cmake -S third_party/xvm -B library -DBUILD_SHARED_LIBS=ON -DXVM_BUILD_TESTS=OFF -DXVM_BUILD_EXAMPLES=OFF
 cmake --build library
 cmake --install library --prefix root
 
