@@ -56,7 +56,7 @@ function(read_code file result)
 endfunction()
 
 function(unknown file line)
-  message(FATAL_ERROR "${file}: a form at file scope that ${CMAKE_CURRENT_FUNCTION_LIST_FILE} does not know:\n${line}")
+  message(FATAL_ERROR "${file}: a form at file scope that ${CMAKE_CURRENT_LIST_FILE} does not know:\n${line}")
 endfunction()
 
 # The names that a line at file scope defines for this file alone, if any; function: whether it is one.
@@ -410,7 +410,9 @@ endwhile()
 file(WRITE ${OUT}/xvm.h "/* xvm.h - ${made}\n${text}")
 
 file(GLOB for_cxx ${root}/include/xvm/*.hpp)
-file(COPY ${for_cxx} DESTINATION ${OUT})
+if(for_cxx)
+  file(COPY ${for_cxx} DESTINATION ${OUT})
+endif()
 
 file(WRITE ${OUT}/xvm.c "/* xvm.c - ${made}
 #if !defined(_WIN32) && !defined(_GNU_SOURCE)

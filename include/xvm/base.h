@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Stands before every promised function. Empty: xvm is a static library. */
+/* Stands before every promised function. Empty, but while a shared library is made: its build says
+ * then how a name is exported. */
 #ifndef XVM_API
 #define XVM_API
 #endif
