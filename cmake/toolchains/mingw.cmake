@@ -24,8 +24,16 @@ if(CMAKE_HOST_UNIX)
     if(XVM_MINGW_ARCH STREQUAL "i686" AND DEFINED ENV{XVM_WINE32_DLLS}) # for wine64's WoW64 mode
       set(dlls "WINEDLLPATH=$ENV{XVM_WINE32_DLLS}")
     endif()
+    # Wine needs 0x7ffe0000 for itself, and its loader's break, which Linux puts anywhere in the GiB above the loader,
+    # has that once in some thousand starts: the program then ends by 1, without a word. Where this process may not
+    # ask for a fixed layout it is left to chance.
+    set(fixed)
+    execute_process(COMMAND setarch -R true RESULT_VARIABLE refused OUTPUT_QUIET ERROR_QUIET)
+    if(refused EQUAL 0)
+      set(fixed setarch -R)
+    endif()
     set(CMAKE_CROSSCOMPILING_EMULATOR /usr/bin/env "WINEPREFIX=${CMAKE_BINARY_DIR}/wine-prefix" ${dlls}
-      WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml,winemenubuilder.exe,winedbg.exe= "${XVM_WINE}")
+      WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml,winemenubuilder.exe,winedbg.exe= ${fixed} "${XVM_WINE}")
     set(XVM_EMULATOR_IS_WINE ON)
   endif()
 endif()
