@@ -225,8 +225,8 @@ class region
         return xvm_discard(&handle_, offset, size, mode);
     }
 
-    xvm_status discard(const xvm_range *ranges, size_t count,
-                       xvm_discard_mode mode = XVM_DISCARD_ZERO) noexcept
+    xvm_status discard_ranges(const xvm_range *ranges, size_t count,
+                              xvm_discard_mode mode = XVM_DISCARD_ZERO) noexcept
     {
         return xvm_discard_ranges(&handle_, ranges, count, mode);
     }
