@@ -1,13 +1,15 @@
 # own.cmake - what our own targets and test entries have in common. Nothing of it reaches a consumer.
 
-# C11 to the letter, all warnings, sanitizers.
+# C11 or C++17 to the letter, all warnings, sanitizers.
 function(xvm_own target)
   set_target_properties(${target} PROPERTIES
     C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF
+    CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF
     C_VISIBILITY_PRESET hidden)
   if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
       $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
+      $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast>
       $<$<BOOL:${XVM_WERROR}>:-Werror>)
   endif()
   if(XVM_SANITIZE)

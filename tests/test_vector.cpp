@@ -408,11 +408,13 @@ template <class T> class twins
             CHECK_EQUAL(erase(ours_, value), erase_from(theirs_, value));
             break;
         case 28:
-            ours_.append_range(some_kept(n));
+            kept_ = some(n);
+            ours_.append_range(kept_);
             theirs_.insert(theirs_.end(), kept_.begin(), kept_.end());
             break;
         case 29:
-            same(ours_.insert_range(ours_.begin() + at, some_kept(n)),
+            kept_ = some(n);
+            same(ours_.insert_range(ours_.begin() + at, kept_),
                  theirs_.insert(where(at), kept_.begin(), kept_.end()));
             break;
         case 30:
@@ -428,12 +430,6 @@ template <class T> class twins
                 CHECK(std::equal(ours_.rbegin(), ours_.rend(), theirs_.rbegin()));
             }
         }
-    }
-
-    const std::vector<T> &some_kept(size_t n)
-    {
-        kept_ = some(n);
-        return kept_;
     }
 
     void insert_listed(size_t at, size_t n)
