@@ -11,10 +11,7 @@
 struct alignas(64) wide {
     int value = 0;
 
-    friend bool operator<(const wide &a, const wide &b)
-    {
-        return a.value < b.value;
-    }
+    friend bool operator<(const wide &a, const wide &b) { return a.value < b.value; }
 };
 
 template class xvm::vector<int>;

@@ -72,10 +72,7 @@ class error : public std::bad_alloc
         return why_[0] != '\0' ? why_ : xvm_status_text(status_);
     }
 
-    xvm_status status() const noexcept
-    {
-        return status_;
-    }
+    xvm_status status() const noexcept { return status_; }
 
   private:
     xvm_status status_;
@@ -139,13 +136,9 @@ class region
     }
 
     /* From now on the owner of a handle of C. */
-    explicit region(const xvm_region &handle) noexcept : handle_(handle)
-    {
-    }
+    explicit region(const xvm_region &handle) noexcept : handle_(handle) {}
 
-    region(region &&other) noexcept : handle_(other.detach())
-    {
-    }
+    region(region &&other) noexcept : handle_(other.detach()) {}
 
     region &operator=(region &&other) noexcept
     {
@@ -155,10 +148,7 @@ class region
         return *this;
     }
 
-    ~region()
-    {
-        (void)xvm_release(&handle_);
-    }
+    ~region() { (void)xvm_release(&handle_); }
 
     /* Without exceptions; what it held is released before, and kept where that is refused. */
     xvm_status reserve(size_t size, const xvm_reserve_options &options = {}) noexcept
@@ -168,46 +158,22 @@ class region
         return status == XVM_OK ? xvm_reserve(&handle_, size, &options) : status;
     }
 
-    xvm_status release() noexcept
-    {
-        return xvm_release(&handle_);
-    }
+    xvm_status release() noexcept { return xvm_release(&handle_); }
 
     /* Gives the handle away: the caller releases it. */
-    [[nodiscard]] xvm_region detach() noexcept
-    {
-        return std::exchange(handle_, xvm_region());
-    }
+    [[nodiscard]] xvm_region detach() noexcept { return std::exchange(handle_, xvm_region()); }
 
-    void swap(region &other) noexcept
-    {
-        std::swap(handle_, other.handle_);
-    }
+    void swap(region &other) noexcept { std::swap(handle_, other.handle_); }
 
-    explicit operator bool() const noexcept
-    {
-        return handle_.base != nullptr;
-    }
+    explicit operator bool() const noexcept { return handle_.base != nullptr; }
 
-    xvm_region *get() noexcept
-    {
-        return &handle_;
-    }
+    xvm_region *get() noexcept { return &handle_; }
 
-    const xvm_region *get() const noexcept
-    {
-        return &handle_;
-    }
+    const xvm_region *get() const noexcept { return &handle_; }
 
-    void *base() const noexcept
-    {
-        return handle_.base;
-    }
+    void *base() const noexcept { return handle_.base; }
 
-    size_t size() const noexcept
-    {
-        return handle_.size;
-    }
+    size_t size() const noexcept { return handle_.size; }
 
     [[nodiscard]] xvm_status commit(size_t offset, size_t size) noexcept
     {
@@ -271,15 +237,9 @@ class region
         return xvm_advise(&handle_, offset, size, advice);
     }
 
-    size_t commit_unit() const noexcept
-    {
-        return xvm_commit_unit(&handle_);
-    }
+    size_t commit_unit() const noexcept { return xvm_commit_unit(&handle_); }
 
-    xvm_huge huge() const noexcept
-    {
-        return xvm_region_huge(&handle_);
-    }
+    xvm_huge huge() const noexcept { return xvm_region_huge(&handle_); }
 
     xvm_usage usage() const noexcept
     {
@@ -315,10 +275,7 @@ class heap
         detail::must(create(options));
     }
 
-    explicit heap(const xvm_heap_options &options)
-    {
-        detail::must(create(options));
-    }
+    explicit heap(const xvm_heap_options &options) { detail::must(create(options)); }
 
     /* All of a region, that must stay where it is and outlive the heap. */
     explicit heap(region &in, const xvm_heap_options &options = {})
@@ -326,9 +283,7 @@ class heap
         detail::must(create(in, options));
     }
 
-    heap(heap &&other) noexcept : heap_(std::exchange(other.heap_, nullptr))
-    {
-    }
+    heap(heap &&other) noexcept : heap_(std::exchange(other.heap_, nullptr)) {}
 
     heap &operator=(heap &&other) noexcept
     {
@@ -338,10 +293,7 @@ class heap
         return *this;
     }
 
-    ~heap()
-    {
-        xvm_heap_destroy(heap_);
-    }
+    ~heap() { xvm_heap_destroy(heap_); }
 
     /* Without exceptions; the heap that it held is gone in any case. */
     xvm_status create(const xvm_heap_options &options = {}) noexcept
@@ -356,30 +308,15 @@ class heap
         return xvm_heap_create_in(&heap_, in.get(), &options);
     }
 
-    void reset() noexcept
-    {
-        xvm_heap_destroy(std::exchange(heap_, nullptr));
-    }
+    void reset() noexcept { xvm_heap_destroy(std::exchange(heap_, nullptr)); }
 
-    void swap(heap &other) noexcept
-    {
-        std::swap(heap_, other.heap_);
-    }
+    void swap(heap &other) noexcept { std::swap(heap_, other.heap_); }
 
-    explicit operator bool() const noexcept
-    {
-        return heap_ != nullptr;
-    }
+    explicit operator bool() const noexcept { return heap_ != nullptr; }
 
-    xvm_heap *get() const noexcept
-    {
-        return heap_;
-    }
+    xvm_heap *get() const noexcept { return heap_; }
 
-    [[nodiscard]] void *alloc(size_t size) noexcept
-    {
-        return xvm_heap_alloc(heap_, size);
-    }
+    [[nodiscard]] void *alloc(size_t size) noexcept { return xvm_heap_alloc(heap_, size); }
 
     [[nodiscard]] void *alloc_zeroed(size_t count, size_t size) noexcept
     {
@@ -396,25 +333,16 @@ class heap
         return xvm_heap_realloc(heap_, block, size);
     }
 
-    void free(void *block) noexcept
-    {
-        xvm_heap_free(heap_, block);
-    }
+    void free(void *block) noexcept { xvm_heap_free(heap_, block); }
 
     size_t usable_size(const void *block) const noexcept
     {
         return xvm_heap_usable_size(heap_, block);
     }
 
-    bool owns(const void *address) const noexcept
-    {
-        return xvm_heap_owns(heap_, address);
-    }
+    bool owns(const void *address) const noexcept { return xvm_heap_owns(heap_, address); }
 
-    void clear() noexcept
-    {
-        xvm_heap_clear(heap_);
-    }
+    void clear() noexcept { xvm_heap_clear(heap_); }
 
     size_t trim(size_t keep = 0) noexcept
     {
@@ -434,10 +362,7 @@ class heap
         return xvm_heap_report(heap_, format, text, capacity);
     }
 
-    xvm_status check() const noexcept
-    {
-        return xvm_heap_check(heap_);
-    }
+    xvm_status check() const noexcept { return xvm_heap_check(heap_); }
 
     xvm_status walk(xvm_block_visitor visit, void *context) noexcept
     {
@@ -470,10 +395,7 @@ class arena
     arena(const arena &) = delete;
     arena &operator=(const arena &) = delete;
 
-    ~arena()
-    {
-        reset();
-    }
+    ~arena() { reset(); }
 
     /* Without exceptions; what it held is gone in any case. */
     xvm_status create(size_t max_size, const xvm_arena_options &options = {}) noexcept
@@ -482,20 +404,11 @@ class arena
         return xvm_arena_create(&arena_, max_size, &options);
     }
 
-    void reset() noexcept
-    {
-        xvm_arena_destroy(&arena_);
-    }
+    void reset() noexcept { xvm_arena_destroy(&arena_); }
 
-    explicit operator bool() const noexcept
-    {
-        return arena_.memory.base != nullptr;
-    }
+    explicit operator bool() const noexcept { return arena_.memory.base != nullptr; }
 
-    xvm_arena *get() noexcept
-    {
-        return &arena_;
-    }
+    xvm_arena *get() noexcept { return &arena_; }
 
     [[nodiscard]] void *alloc(size_t size, size_t alignment = 0) noexcept
     {
@@ -517,35 +430,17 @@ class arena
         return xvm_arena_copy_text(&arena_, text, length);
     }
 
-    size_t used() const noexcept
-    {
-        return xvm_arena_used(&arena_);
-    }
+    size_t used() const noexcept { return xvm_arena_used(&arena_); }
 
-    size_t mark() const noexcept
-    {
-        return xvm_arena_mark(&arena_);
-    }
+    size_t mark() const noexcept { return xvm_arena_mark(&arena_); }
 
-    xvm_status rewind(size_t mark) noexcept
-    {
-        return xvm_arena_rewind(&arena_, mark);
-    }
+    xvm_status rewind(size_t mark) noexcept { return xvm_arena_rewind(&arena_, mark); }
 
-    void clear() noexcept
-    {
-        xvm_arena_clear(&arena_);
-    }
+    void clear() noexcept { xvm_arena_clear(&arena_); }
 
-    size_t trim() noexcept
-    {
-        return xvm_arena_trim(&arena_);
-    }
+    size_t trim() noexcept { return xvm_arena_trim(&arena_); }
 
-    xvm_status check() const noexcept
-    {
-        return xvm_arena_check(&arena_);
-    }
+    xvm_status check() const noexcept { return xvm_arena_check(&arena_); }
 
   private:
     xvm_arena arena_ = {};
@@ -555,31 +450,19 @@ class arena
 class arena_scope
 {
   public:
-    explicit arena_scope(xvm_arena *in) noexcept : scope_(xvm_arena_scope_begin(in))
-    {
-    }
+    explicit arena_scope(xvm_arena *in) noexcept : scope_(xvm_arena_scope_begin(in)) {}
 
-    explicit arena_scope(arena &in) noexcept : arena_scope(in.get())
-    {
-    }
+    explicit arena_scope(arena &in) noexcept : arena_scope(in.get()) {}
 
     arena_scope(const arena_scope &) = delete;
     arena_scope &operator=(const arena_scope &) = delete;
 
-    ~arena_scope()
-    {
-        (void)xvm_arena_scope_end(&scope_);
-    }
+    ~arena_scope() { (void)xvm_arena_scope_end(&scope_); }
 
-    xvm_arena *get() const noexcept
-    {
-        return scope_.arena;
-    }
+    xvm_arena *get() const noexcept { return scope_.arena; }
 
   protected:
-    explicit arena_scope(xvm_arena_scope scope) noexcept : scope_(scope)
-    {
-    }
+    explicit arena_scope(xvm_arena_scope scope) noexcept : scope_(scope) {}
 
   private:
     xvm_arena_scope scope_;
@@ -615,10 +498,7 @@ class pool
     pool(const pool &) = delete;
     pool &operator=(const pool &) = delete;
 
-    ~pool()
-    {
-        reset();
-    }
+    ~pool() { reset(); }
 
     /* Without exceptions; what it held is gone in any case. */
     xvm_status create(size_t block_size, size_t alignment, size_t max_blocks,
@@ -628,66 +508,30 @@ class pool
         return xvm_pool_create(&pool_, block_size, alignment, max_blocks, &options);
     }
 
-    void reset() noexcept
-    {
-        xvm_pool_destroy(&pool_);
-    }
+    void reset() noexcept { xvm_pool_destroy(&pool_); }
 
-    explicit operator bool() const noexcept
-    {
-        return pool_.base != nullptr;
-    }
+    explicit operator bool() const noexcept { return pool_.base != nullptr; }
 
-    xvm_pool *get() noexcept
-    {
-        return &pool_;
-    }
+    xvm_pool *get() noexcept { return &pool_; }
 
     /* Named as in C, get_block being xvm_pool_get: get() is the handle in all owners. */
-    [[nodiscard]] void *get_block() noexcept
-    {
-        return xvm_pool_get(&pool_);
-    }
+    [[nodiscard]] void *get_block() noexcept { return xvm_pool_get(&pool_); }
 
-    [[nodiscard]] void *get_zeroed() noexcept
-    {
-        return xvm_pool_get_zeroed(&pool_);
-    }
+    [[nodiscard]] void *get_zeroed() noexcept { return xvm_pool_get_zeroed(&pool_); }
 
-    xvm_status put(void *block) noexcept
-    {
-        return xvm_pool_put(&pool_, block);
-    }
+    xvm_status put(void *block) noexcept { return xvm_pool_put(&pool_, block); }
 
-    size_t index(const void *block) const noexcept
-    {
-        return xvm_pool_index(&pool_, block);
-    }
+    size_t index(const void *block) const noexcept { return xvm_pool_index(&pool_, block); }
 
-    bool owns(const void *address) const noexcept
-    {
-        return xvm_pool_owns(&pool_, address);
-    }
+    bool owns(const void *address) const noexcept { return xvm_pool_owns(&pool_, address); }
 
-    bool is_live(const void *block) const noexcept
-    {
-        return xvm_pool_is_live(&pool_, block);
-    }
+    bool is_live(const void *block) const noexcept { return xvm_pool_is_live(&pool_, block); }
 
-    void clear() noexcept
-    {
-        xvm_pool_clear(&pool_);
-    }
+    void clear() noexcept { xvm_pool_clear(&pool_); }
 
-    size_t trim() noexcept
-    {
-        return xvm_pool_trim(&pool_);
-    }
+    size_t trim() noexcept { return xvm_pool_trim(&pool_); }
 
-    xvm_status check() const noexcept
-    {
-        return xvm_pool_check(&pool_);
-    }
+    xvm_status check() const noexcept { return xvm_pool_check(&pool_); }
 
     xvm_pool_count counts() const noexcept
     {
@@ -697,10 +541,7 @@ class pool
         return c;
     }
 
-    [[nodiscard]] xvm_pool_handle get_handle() noexcept
-    {
-        return xvm_pool_get_handle(&pool_);
-    }
+    [[nodiscard]] xvm_pool_handle get_handle() noexcept { return xvm_pool_get_handle(&pool_); }
 
     xvm_pool_handle handle_of(const void *block) const noexcept
     {
@@ -800,9 +641,7 @@ using source = std::remove_pointer_t<decltype(detail::raw(std::declval<From &>()
 template <class Source> class held
 {
   public:
-    held(Source *from, void *block) noexcept : from_(from), block_(block)
-    {
-    }
+    held(Source *from, void *block) noexcept : from_(from), block_(block) {}
 
     held(const held &) = delete;
     held &operator=(const held &) = delete;
@@ -813,10 +652,7 @@ template <class Source> class held
             give(from_, block_);
     }
 
-    void keep() noexcept
-    {
-        block_ = nullptr;
-    }
+    void keep() noexcept { block_ = nullptr; }
 
   private:
     Source *from_;
@@ -883,9 +719,7 @@ template <class T, class Source = xvm_heap> class allocator
     using propagate_on_container_swap = std::true_type;
     using is_always_equal = std::false_type;
 
-    allocator(Source *source) noexcept : source_(source)
-    {
-    }
+    allocator(Source *source) noexcept : source_(source) {}
 
     template <class Owner, class = std::enable_if_t<std::is_same_v<detail::source<Owner>, Source> &&
                                                     !std::is_pointer_v<Owner>>>
@@ -910,15 +744,9 @@ template <class T, class Source = xvm_heap> class allocator
         return static_cast<T *>(block);
     }
 
-    void deallocate(T *block, size_t) noexcept
-    {
-        detail::give(source_, block);
-    }
+    void deallocate(T *block, size_t) noexcept { detail::give(source_, block); }
 
-    Source *source() const noexcept
-    {
-        return source_;
-    }
+    Source *source() const noexcept { return source_; }
 
   private:
     Source *source_;
@@ -962,10 +790,7 @@ template <class Source> class resource final : public std::pmr::memory_resource
     resource(const resource &) = delete;
     resource &operator=(const resource &) = delete;
 
-    Source *source() const noexcept
-    {
-        return source_;
-    }
+    Source *source() const noexcept { return source_; }
 
   private:
     bool goes_up(size_t size, size_t alignment) const noexcept
@@ -1018,15 +843,15 @@ resource(Owner &, std::pmr::memory_resource *) -> resource<detail::source<Owner>
 
 /* --- vector ----------------------------------------------------------------------------------- */
 
-/* How far a vector can grow, and how: what a container has its allocator for. */
+/* How far a vector can grow, and how: what a container has its allocator for.
+ *
+ * count    elements at most; 0 = as many as 16 GiB hold, where addresses are 32 bits 16 MiB, or a
+ *          64th of that where the system has no such hole; in a part of a region what is left of it
+ * growth   steps, budget, name, huge pages, or a part of a region. Without XVM_GROWTH_KEEP memory
+ *          goes back with reluctance as elements are taken out, and with it what reserve promised */
 struct limit {
-    size_t count = 0; /* elements at most; 0 = as many as 16 GiB hold, where addresses are 32 bits
-                         64 MiB, or fewer where the system has no such hole */
-    xvm_growth_options growth =
-        keeping(); /* steps, budget, name, huge pages, or a part of a region.
-                                              Without XVM_GROWTH_KEEP memory goes back with
-                                              reluctance as elements are taken out, and what reserve
-                                              promised goes with it */
+    size_t count = 0;
+    xvm_growth_options growth = keeping();
 
     static xvm_growth_options keeping() noexcept
     {
@@ -1095,19 +920,11 @@ template <class T> class repeated
 
     repeated() noexcept = default;
 
-    repeated(const T *value, size_t index) noexcept : value_(value), index_(index)
-    {
-    }
+    repeated(const T *value, size_t index) noexcept : value_(value), index_(index) {}
 
-    const T &operator*() const noexcept
-    {
-        return *value_;
-    }
+    const T &operator*() const noexcept { return *value_; }
 
-    const T *operator->() const noexcept
-    {
-        return value_;
-    }
+    const T *operator->() const noexcept { return value_; }
 
     repeated &operator++() noexcept
     {
@@ -1194,14 +1011,9 @@ template <class T> class vector
 
     vector() noexcept = default;
 
-    explicit vector(const limit &most) noexcept : limit_(most)
-    {
-    }
+    explicit vector(const limit &most) noexcept : limit_(most) {}
 
-    explicit vector(size_t count, const limit &most = limit()) : vector(most)
-    {
-        resize(count);
-    }
+    explicit vector(size_t count, const limit &most = limit()) : vector(most) { resize(count); }
 
     vector(size_t count, const T &value, const limit &most = limit()) : vector(most)
     {
@@ -1277,36 +1089,18 @@ template <class T> class vector
 
     /* --- looking --- */
 
-    T *data() noexcept
-    {
-        return static_cast<T *>(array_.data);
-    }
+    T *data() noexcept { return static_cast<T *>(array_.data); }
 
-    const T *data() const noexcept
-    {
-        return static_cast<const T *>(array_.data);
-    }
+    const T *data() const noexcept { return static_cast<const T *>(array_.data); }
 
-    size_t size() const noexcept
-    {
-        return array_.count;
-    }
+    size_t size() const noexcept { return array_.count; }
 
     /* For threads that read while another one adds at the end: all below has been written. */
-    size_t published_size() const noexcept
-    {
-        return xvm_array_count(&array_);
-    }
+    size_t published_size() const noexcept { return xvm_array_count(&array_); }
 
-    [[nodiscard]] bool empty() const noexcept
-    {
-        return array_.count == 0;
-    }
+    [[nodiscard]] bool empty() const noexcept { return array_.count == 0; }
 
-    size_t capacity() const noexcept
-    {
-        return array_.capacity;
-    }
+    size_t capacity() const noexcept { return array_.capacity; }
 
     size_t max_size() const noexcept
     {
@@ -1315,15 +1109,9 @@ template <class T> class vector
                                       : usual();
     }
 
-    T &operator[](size_t index) noexcept
-    {
-        return data()[index];
-    }
+    T &operator[](size_t index) noexcept { return data()[index]; }
 
-    const T &operator[](size_t index) const noexcept
-    {
-        return data()[index];
-    }
+    const T &operator[](size_t index) const noexcept { return data()[index]; }
 
     T &at(size_t index)
     {
@@ -1339,85 +1127,37 @@ template <class T> class vector
         return data()[index];
     }
 
-    T &front() noexcept
-    {
-        return data()[0];
-    }
+    T &front() noexcept { return data()[0]; }
 
-    const T &front() const noexcept
-    {
-        return data()[0];
-    }
+    const T &front() const noexcept { return data()[0]; }
 
-    T &back() noexcept
-    {
-        return data()[size() - 1];
-    }
+    T &back() noexcept { return data()[size() - 1]; }
 
-    const T &back() const noexcept
-    {
-        return data()[size() - 1];
-    }
+    const T &back() const noexcept { return data()[size() - 1]; }
 
-    iterator begin() noexcept
-    {
-        return data();
-    }
+    iterator begin() noexcept { return data(); }
 
-    const_iterator begin() const noexcept
-    {
-        return data();
-    }
+    const_iterator begin() const noexcept { return data(); }
 
-    const_iterator cbegin() const noexcept
-    {
-        return data();
-    }
+    const_iterator cbegin() const noexcept { return data(); }
 
-    iterator end() noexcept
-    {
-        return data() + size();
-    }
+    iterator end() noexcept { return data() + size(); }
 
-    const_iterator end() const noexcept
-    {
-        return data() + size();
-    }
+    const_iterator end() const noexcept { return data() + size(); }
 
-    const_iterator cend() const noexcept
-    {
-        return data() + size();
-    }
+    const_iterator cend() const noexcept { return data() + size(); }
 
-    reverse_iterator rbegin() noexcept
-    {
-        return reverse_iterator(end());
-    }
+    reverse_iterator rbegin() noexcept { return reverse_iterator(end()); }
 
-    const_reverse_iterator rbegin() const noexcept
-    {
-        return const_reverse_iterator(end());
-    }
+    const_reverse_iterator rbegin() const noexcept { return const_reverse_iterator(end()); }
 
-    const_reverse_iterator crbegin() const noexcept
-    {
-        return const_reverse_iterator(end());
-    }
+    const_reverse_iterator crbegin() const noexcept { return const_reverse_iterator(end()); }
 
-    reverse_iterator rend() noexcept
-    {
-        return reverse_iterator(begin());
-    }
+    reverse_iterator rend() noexcept { return reverse_iterator(begin()); }
 
-    const_reverse_iterator rend() const noexcept
-    {
-        return const_reverse_iterator(begin());
-    }
+    const_reverse_iterator rend() const noexcept { return const_reverse_iterator(begin()); }
 
-    const_reverse_iterator crend() const noexcept
-    {
-        return const_reverse_iterator(begin());
-    }
+    const_reverse_iterator crend() const noexcept { return const_reverse_iterator(begin()); }
 
     /* --- without exceptions: false or NULL, nothing changed, and xvm_last_status() says why.
      *     What T's constructors throw goes through --- */
@@ -1466,15 +1206,9 @@ template <class T> class vector
     }
 
     /* Gives back all memory behind the elements. */
-    void trim() noexcept
-    {
-        xvm_array_trim(&array_);
-    }
+    void trim() noexcept { xvm_array_trim(&array_); }
 
-    void shrink_to_fit() noexcept
-    {
-        trim();
-    }
+    void shrink_to_fit() noexcept { trim(); }
 
     void resize(size_t count)
     {
@@ -1491,10 +1225,7 @@ template <class T> class vector
     }
 
     /* Keeps what is committed, as std::vector does; see limit::growth. */
-    void clear() noexcept
-    {
-        shorten(0);
-    }
+    void clear() noexcept { shorten(0); }
 
     /* --- at the end --- */
 
@@ -1508,15 +1239,9 @@ template <class T> class vector
         return store(at, count, std::forward<Args>(args)...);
     }
 
-    void push_back(const T &value)
-    {
-        emplace_back(value);
-    }
+    void push_back(const T &value) { emplace_back(value); }
 
-    void push_back(T &&value)
-    {
-        emplace_back(std::move(value));
-    }
+    void push_back(T &&value) { emplace_back(std::move(value)); }
 
     void pop_back() noexcept
     {
@@ -1543,15 +1268,9 @@ template <class T> class vector
         return insert_one(index, T(std::forward<Args>(args)...)); /* it may be made of what moves */
     }
 
-    iterator insert(const_iterator where, const T &value)
-    {
-        return emplace(where, value);
-    }
+    iterator insert(const_iterator where, const T &value) { return emplace(where, value); }
 
-    iterator insert(const_iterator where, T &&value)
-    {
-        return emplace(where, std::move(value));
-    }
+    iterator insert(const_iterator where, T &&value) { return emplace(where, std::move(value)); }
 
     iterator insert(const_iterator where, size_t count, const T &value)
     {
@@ -1590,10 +1309,7 @@ template <class T> class vector
         return data() + index;
     }
 
-    iterator erase(const_iterator where)
-    {
-        return erase(where, where + 1);
-    }
+    iterator erase(const_iterator where) { return erase(where, where + 1); }
 
     iterator erase(const_iterator first, const_iterator last)
     {
@@ -1629,10 +1345,7 @@ template <class T> class vector
         append_copies(count - kept, copy);
     }
 
-    void assign(std::initializer_list<T> values)
-    {
-        assign(values.begin(), values.end());
-    }
+    void assign(std::initializer_list<T> values) { assign(values.begin(), values.end()); }
 
     template <class Range> void assign_range(Range &&range)
     {
@@ -1650,27 +1363,21 @@ template <class T> class vector
 
     /* --- below --- */
 
-    limit get_limit() const noexcept
-    {
-        return limit_;
-    }
+    limit get_limit() const noexcept { return limit_; }
 
     /* The array of C that it is made of; its calls that copy or take out elements are for types that
      * memcpy may copy. */
-    xvm_array *array() noexcept
-    {
-        return &array_;
-    }
+    xvm_array *array() noexcept { return &array_; }
 
-    const xvm_array *array() const noexcept
-    {
-        return &array_;
-    }
+    const xvm_array *array() const noexcept { return &array_; }
 
   private:
     static constexpr size_t USUAL = sizeof(void *) > 4 ? static_cast<size_t>(UINT64_C(1) << 34)
-                                                       : static_cast<size_t>(1) << 26;
-    static constexpr size_t LEAST = 1 << 20; /* bytes: tried where there is no hole for more */
+                                                       : static_cast<size_t>(1) << 24;
+    enum {
+        FEWER = 6,
+        LEAST = 1 << 16
+    }; /* where there is no such hole: by which shift, and bytes */
 
     /* Nothing is left half written behind the elements. */
     template <class... Args>
@@ -1711,18 +1418,15 @@ template <class T> class vector
         if (alignof(T) > xvm_page_size())
             return status;
         options.growth = limit_.growth;
-        do {
+        for (;; count >>= FEWER) {
             status = xvm_array_create(&array_, sizeof(T), count, &options);
-            count /= 2;
-        } while (status == XVM_E_ADDRESS_SPACE && limit_.count == 0 && count >= LEAST / sizeof(T) &&
-                 count != 0);
-        return status;
+            if (status != XVM_E_ADDRESS_SPACE || limit_.count != 0 ||
+                (count >> FEWER) * sizeof(T) < LEAST)
+                return status;
+        }
     }
 
-    bool has_begun() noexcept
-    {
-        return array_.data != nullptr || start() == XVM_OK;
-    }
+    bool has_begun() noexcept { return array_.data != nullptr || start() == XVM_OK; }
 
     /* So many did not fit. */
     [[noreturn]] void refuse(size_t count) const
@@ -1821,9 +1525,7 @@ template <class T> class vector
     class attempt
     {
       public:
-        explicit attempt(vector *at) noexcept : at_(at), count_(at->size())
-        {
-        }
+        explicit attempt(vector *at) noexcept : at_(at), count_(at->size()) {}
 
         attempt(const attempt &) = delete;
         attempt &operator=(const attempt &) = delete;
@@ -1834,10 +1536,7 @@ template <class T> class vector
                 at_->shorten(count_);
         }
 
-        void keep() noexcept
-        {
-            at_ = nullptr;
-        }
+        void keep() noexcept { at_ = nullptr; }
 
       private:
         vector *at_;
