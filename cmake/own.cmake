@@ -21,6 +21,18 @@ function(xvm_own target)
   endif()
 endfunction()
 
+# C++ in this folder, where there is a compiler for it: CMAKE_CXX_COMPILER then is true. In a toolchain with
+# XVM_NO_CXX_LIBRARY it compiles, but has no library to link with.
+macro(xvm_find_cxx)
+  include(CheckLanguage)
+  if(NOT CMAKE_CROSSCOMPILING OR CMAKE_CXX_COMPILER) # a toolchain file names the one that it found
+    check_language(CXX)
+  endif()
+  if(CMAKE_CXX_COMPILER)
+    enable_language(CXX)
+  endif()
+endmacro()
+
 # One of our programs: xvm_program(<target> <source>...)
 function(xvm_program target)
   add_executable(${target} ${ARGN})

@@ -105,16 +105,22 @@ static void overfill_map(void)
     xvm_heap_clear(heap);
 }
 
+static bool map_is_whole(int count)
+{
+    for (int i = 0; i < count; i++)
+        if (shget(words, name_of(i)) != i)
+            return false;
+    return shlen(words) == count && shgeti(words, "none") < 0;
+}
+
 static bool fill_and_look(int count)
 {
-    bool done = true;
+    static bool done; /* static: see numbers */
 
     if (setjmp(refused) != 0)
         return false;
     fill_map(count);
-    for (int i = 0; i < count; i++)
-        done = done && shget(words, name_of(i)) == i;
-    done = done && shlen(words) == count && shgeti(words, "none") < 0;
+    done = map_is_whole(count);
     printf("map: %d words\n", (int)shlen(words));
     shfree(words);
     return done;
