@@ -44,9 +44,9 @@ for file in $clients; do
 done
 
 # Examples, tools and benchmarks see what a user sees, and what lies beside them.
-for file in examples/*.[ch] tools/*.[ch] bench/*.[ch]; do
+for file in examples/*.[ch] examples/*.cpp tools/*.[ch] bench/*.[ch] bench/*.cpp; do
     beside=$(cd "$(dirname "$file")" 2>/dev/null && echo *.h | tr ' ' '|')
-    may_include "<[a-z0-9]+\.h>|<xvm/[a-z]+\.h>|\"(xvm/[a-z]+\.h|$beside)\"" "$file"
+    may_include "<[a-z0-9_]+(\.h)?>|<xvm/[a-z]+\.h(pp)?>|\"(xvm/[a-z]+\.h(pp)?|$beside)\"" "$file"
 done
 for file in malloc/*.[ch]; do # for one system alone, as its folder says
     may_include '<[a-z/]+\.h>|"(xvm/heap|process|harness)\.h"' "$file"
