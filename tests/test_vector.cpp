@@ -786,12 +786,13 @@ template <class Error, class T> void refuses(xvm::vector<T> &v, const std::funct
 TEST(beyond_its_limit_nothing_changes)
 {
     xvm::vector<std::string> v({"a", "b", "c"}, xvm::at_most(4));
-    const std::vector<std::string> two = {"x", "y"};
+    const std::vector<std::string> two = {"x", "y"}, five(5, "z");
 
     refuses<std::length_error>(v, [&] { v.resize(5); });
     refuses<std::length_error>(v, [&] { v.resize(5, "z"); });
     refuses<std::length_error>(v, [&] { v.reserve(5); });
     refuses<std::length_error>(v, [&] { v.assign(5, "z"); });
+    refuses<std::length_error>(v, [&] { v.assign(five.begin(), five.end()); });
     refuses<std::length_error>(v, [&] { v.insert(v.begin(), 2, "z"); });
     refuses<std::length_error>(v, [&] { v.insert(v.begin() + 1, two.begin(), two.end()); });
     refuses<std::length_error>(v, [&] { v.append_range(two); });

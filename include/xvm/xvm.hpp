@@ -17,6 +17,9 @@
  *   4  An owner that holds nothing is all zero; destructors accept that. A region, a heap and a
  *      vector can be moved; what is inside keeps its address. An arena and a pool cannot: others
  *      have their addresses.
+ *
+ * threads    as the calls of C that a member stands for
+ * since      0.5
  */
 #ifndef XVM_HPP
 #define XVM_HPP
