@@ -125,8 +125,9 @@ inline void must(xvm_status status)
 
 /* A reservation; its calls are those of region.h.
  *
- * A region may be moved, also while other threads do not use it but its pages: its addresses stay.
- * Not while an array, an arena, a heap or a pool lies in it: those know where it is. */
+ * A region may be moved, also while other threads use its pages: its addresses stay. Not while an
+ * array, an arena, a heap or a pool lies in it, nor while it is watched or has snapshots: those know
+ * where the handle is. */
 class region
 {
   public:
