@@ -273,6 +273,8 @@ static const struct way {
     {"xvm, committed at the start", run_array_reserved, FAULTING, false},
     {"xvm, prefaulting steps", run_array_prefault, PREFAULT, false},
     {"xvm, huge pages", run_array_huge, FAULTING, true},
+    {"xvm::vector", peer_xvm_vector, FAULTING, false},
+    {"xvm::vector, prefaulting steps", peer_xvm_vector_prefault, PREFAULT, false},
 };
 
 enum { WAYS = sizeof ways / sizeof *ways };
@@ -359,13 +361,13 @@ static double time_array(void (*fill)(words *w, size_t count))
     return (double)spent / TIMES / SMALL;
 }
 
-enum { MEMORY, REGISTER, TYPED, UNTYPED, PREPARED, PUSHES };
+enum { MEMORY, REGISTER, TYPED, UNTYPED, PREPARED, STD_VECTOR, XVM_VECTOR, PUSHES };
 
 static void measure_push(size_t rounds)
 {
-    static const char *const names[PUSHES] = {"store, in memory", "store, in a register",
-                                              "xvm_push", "xvm_array_push",
-                                              "prepared and published"};
+    static const char *const names[PUSHES] = {
+        "store, in memory",       "store, in a register", "xvm_push",   "xvm_array_push",
+        "prepared and published", "std::vector",          "xvm::vector"};
     static double times[PUSHES][PUSH_ROUNDS], ratios[PUSHES][PUSH_ROUNDS];
 
     for (size_t i = 0; i < rounds; i++) {
@@ -374,6 +376,8 @@ static void measure_push(size_t rounds)
         times[UNTYPED][i] = time_array(fill_untyped);
         times[REGISTER][i] = time_raw(in_register);
         times[PREPARED][i] = time_array(fill_prepared);
+        times[STD_VECTOR][i] = peer_push_vector(SMALL, TIMES);
+        times[XVM_VECTOR][i] = peer_push_xvm_vector(SMALL, TIMES);
         for (int way = 0; way < PUSHES; way++)
             ratios[way][i] = times[way][i] / times[MEMORY][i];
     }

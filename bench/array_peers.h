@@ -8,13 +8,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint64_t peer_vector(size_t count);          /* std::vector */
-uint64_t peer_vector_reserved(size_t count); /* std::vector after reserve */
-uint64_t peer_deque(size_t count);           /* std::deque */
-uint64_t peer_realloc(size_t count);         /* realloc of twice the size */
-uint64_t peer_remap(size_t count);           /* mremap of twice the size */
+uint64_t peer_vector(size_t count);              /* std::vector */
+uint64_t peer_vector_reserved(size_t count);     /* std::vector after reserve */
+uint64_t peer_deque(size_t count);               /* std::deque */
+uint64_t peer_xvm_vector(size_t count);          /* xvm::vector */
+uint64_t peer_xvm_vector_prefault(size_t count); /* xvm::vector, prefaulting steps */
+uint64_t peer_realloc(size_t count);             /* realloc of twice the size */
+uint64_t peer_remap(size_t count);               /* mremap of twice the size */
 
 /* So many std::vectors at once, pushed to in turn until each has so many. */
 uint64_t peer_many_vectors(size_t vectors, size_t count);
+
+/* A push in nanoseconds, of so many into a vector that has room, cleared before each of so many times. */
+double peer_push_vector(size_t count, int times);
+double peer_push_xvm_vector(size_t count, int times);
 
 #endif

@@ -1,7 +1,10 @@
-// array_std.cpp - the containers of the C++ library, beside which arrays are measured.
+/* array_std.cpp - xvm::vector, and the containers of the C++ library beside which it and arrays are
+ * measured. */
 #include <deque>
 #include <memory>
 #include <vector>
+
+#include "xvm/xvm.hpp"
 
 extern "C" {
 #include "array_peers.h"
@@ -38,6 +41,49 @@ extern "C" uint64_t peer_deque(size_t count)
     std::deque<uint64_t> d;
 
     return push_all(d, count, start);
+}
+
+extern "C" uint64_t peer_xvm_vector(size_t count)
+{
+    uint64_t start = bare_spent();
+    xvm::vector<uint64_t> v(xvm::at_most(count));
+
+    return push_all(v, count, start);
+}
+
+extern "C" uint64_t peer_xvm_vector_prefault(size_t count)
+{
+    uint64_t start = bare_spent();
+    xvm::limit most = xvm::at_most(count);
+
+    most.growth.flags |= XVM_GROWTH_PREFAULT;
+    xvm::vector<uint64_t> v(most);
+    return push_all(v, count, start);
+}
+
+template <typename Container> static double push_often(size_t count, int times)
+{
+    Container c;
+    uint64_t spent = 0;
+
+    push_all(c, count, 0);
+    for (int i = 0; i < times; i++) {
+        uint64_t start = bare_spent();
+
+        c.clear();
+        spent += push_all(c, count, start);
+    }
+    return static_cast<double>(spent) / times / static_cast<double>(count);
+}
+
+extern "C" double peer_push_vector(size_t count, int times)
+{
+    return push_often<std::vector<uint64_t>>(count, times);
+}
+
+extern "C" double peer_push_xvm_vector(size_t count, int times)
+{
+    return push_often<xvm::vector<uint64_t>>(count, times);
 }
 
 extern "C" uint64_t peer_many_vectors(size_t vectors, size_t count)

@@ -1,13 +1,15 @@
 # own.cmake - what our own targets and test entries have in common. Nothing of it reaches a consumer.
 
-# C11 to the letter, all warnings, sanitizers.
+# C11 or C++17 to the letter, all warnings, sanitizers.
 function(xvm_own target)
   set_target_properties(${target} PROPERTIES
     C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF
+    CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF
     C_VISIBILITY_PRESET hidden)
   if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
       $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
+      $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast>
       $<$<BOOL:${XVM_WERROR}>:-Werror>)
   endif()
   if(XVM_SANITIZE)
@@ -18,6 +20,18 @@ function(xvm_own target)
     target_link_options(${target} PUBLIC $<BUILD_INTERFACE:-fsanitize=${sanitizers}>)
   endif()
 endfunction()
+
+# C++ in this folder, where there is a compiler for it: CMAKE_CXX_COMPILER then is true. In a toolchain with
+# XVM_NO_CXX_LIBRARY it compiles, but has no library to link with.
+macro(xvm_find_cxx)
+  include(CheckLanguage)
+  if(NOT CMAKE_CROSSCOMPILING OR CMAKE_CXX_COMPILER) # a toolchain file names the one that it found
+    check_language(CXX)
+  endif()
+  if(CMAKE_CXX_COMPILER)
+    enable_language(CXX)
+  endif()
+endmacro()
 
 # One of our programs: xvm_program(<target> <source>...)
 function(xvm_program target)

@@ -3,7 +3,7 @@
  *     TEST(decommit_forgets) { CHECK(xvm_decommit(&r, 0, page) == XVM_OK); }
  *
  * One CTest entry and one process for each case: `program case`. Without an argument a program runs
- * all of its cases in one process. A crash loses one case.
+ * all of its cases in one process. A crash loses one case. For C and for C++.
  */
 #ifndef XVM_TESTS_HARNESS_H
 #define XVM_TESTS_HARNESS_H
@@ -14,6 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef __cplusplus
+#define TEST_NUMBER(value) (static_cast<long long>(value))
+extern "C" {
+#else
+#define TEST_NUMBER(value) ((long long)(value))
+#endif
 
 typedef struct test_case {
     const char *name;
@@ -45,7 +52,7 @@ void test_skip(const char *why);
 /* Two numbers, and both of them in the message. */
 #define CHECK_EQUAL(a, b)                                                                          \
     do {                                                                                           \
-        long long a_ = (long long)(a), b_ = (long long)(b);                                        \
+        long long a_ = TEST_NUMBER(a), b_ = TEST_NUMBER(b);                                        \
         if (a_ != b_) {                                                                            \
             fprintf(stderr, "%s:%d: %s is %lld, %s is %lld\n", __FILE__, __LINE__, #a, a_, #b,     \
                     b_);                                                                           \
@@ -109,5 +116,9 @@ bool residency_is_known(void);
 /* True where the real limits of a Linux process cannot be had: under an emulator, Wine or a
  * sanitizer. */
 bool memory_is_emulated(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -25,6 +25,7 @@ plain='<(assert|limits|stdalign|stdbool|stddef|stdint|stdlib|string)\.h>' # C it
 clients=$(ls src/growth.c src/array.c src/arena.c src/pool*.[ch] src/snapshot.c src/heap/*.[ch] 2>/dev/null)
 
 may_include '<(limits|stdbool|stddef|stdint|string)\.h>|"xvm/[a-z]+\.h"' include/xvm/*.h
+may_include '<[a-z_]+>|"xvm/xvm\.h"' include/xvm/*.hpp # C++ itself
 may_include "$plain|\"xvm/[a-z]+\.h\"" src/pages.h src/os.h
 may_include "$plain|\"(os|pages|thread_id|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h src/text.h
 may_include '<.*>|"(call|cgroup|kept|lock|os|pages|path|read|tell|thread_id)\.h"' src/posix/*.[ch] src/win32/*.[ch]
@@ -43,9 +44,9 @@ for file in $clients; do
 done
 
 # Examples, tools and benchmarks see what a user sees, and what lies beside them.
-for file in examples/*.[ch] tools/*.[ch] bench/*.[ch]; do
+for file in examples/*.[ch] examples/*.cpp tools/*.[ch] bench/*.[ch] bench/*.cpp; do
     beside=$(cd "$(dirname "$file")" 2>/dev/null && echo *.h | tr ' ' '|')
-    may_include "<[a-z0-9]+\.h>|<xvm/[a-z]+\.h>|\"(xvm/[a-z]+\.h|$beside)\"" "$file"
+    may_include "<[a-z0-9_]+(\.h)?>|<xvm/[a-z]+\.h(pp)?>|\"(xvm/[a-z]+\.h(pp)?|$beside)\"" "$file"
 done
 for file in malloc/*.[ch]; do # for one system alone, as its folder says
     may_include '<[a-z/]+\.h>|"(xvm/heap|process|harness)\.h"' "$file"
@@ -56,7 +57,7 @@ for file in examples/*/*.c tools/*/*.c bench/*/*.c; do # the halves that differ 
 done
 
 forbid "a system is named outside the folders posix and win32" "$(
-    grep -rnE --include='*.[ch]' '_WIN32|__linux__|__APPLE__|windows\.h|sys/mman\.h' \
+    grep -rnE --include='*.[ch]' --include='*.[ch]pp' '_WIN32|__linux__|__APPLE__|windows\.h|sys/mman\.h' \
         include src tests examples tools bench 2>/dev/null | grep -vE '^[^:]*/(posix|win32)/')"
 
 exit $broken

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Every C snippet of the documents stands, word for word, in an example that is built and run. Run in the top folder.
+# Every C and C++ snippet of the documents stands, word for word, in an example that is built and run. Run in the top folder.
 set -eu
 awk '
-FNR == NR || FILENAME ~ /\.c$/ { text[FILENAME] = text[FILENAME] $0 "\n"; next }
-/^```c$/ { inside = 1; snippet = ""; line = FNR; next }
+FNR == NR || FILENAME ~ /\.(c|cpp)$/ { text[FILENAME] = text[FILENAME] $0 "\n"; next }
+/^```c(pp)?$/ { inside = 1; snippet = ""; line = FNR; next }
 /^```$/ && inside {
     inside = found = 0
     for (file in text)
@@ -14,4 +14,4 @@ FNR == NR || FILENAME ~ /\.c$/ { text[FILENAME] = text[FILENAME] $0 "\n"; next }
     next
 }
 inside { snippet = snippet $0 "\n" }
-END { printf "%d snippets\n", count; exit broken || count == 0 }' examples/*.c README.md docs/*.md
+END { printf "%d snippets\n", count; exit broken || count == 0 }' examples/*.c examples/*.cpp README.md docs/*.md

@@ -1,6 +1,10 @@
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+find_program(XVM_CROSS_CXX aarch64-linux-gnu-g++) # only xvm.hpp and the header check want it
+if(XVM_CROSS_CXX)
+  set(CMAKE_CXX_COMPILER ${XVM_CROSS_CXX})
+endif()
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-static") # the emulator needs no AArch64 libc
 set(CMAKE_FIND_ROOT_PATH /usr/aarch64-linux-gnu)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)

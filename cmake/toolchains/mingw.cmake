@@ -3,7 +3,7 @@ set(CMAKE_SYSTEM_NAME Windows)
 set(CMAKE_SYSTEM_PROCESSOR ${XVM_MINGW_ARCH})
 set(target ${XVM_MINGW_ARCH}-w64-mingw32)
 set(CMAKE_C_COMPILER ${target}-gcc)
-find_program(XVM_MINGW_CXX ${target}-g++) # only the header check wants it
+find_program(XVM_MINGW_CXX ${target}-g++) # only xvm.hpp and the header check want it
 if(XVM_MINGW_CXX)
   set(CMAKE_CXX_COMPILER ${XVM_MINGW_CXX})
 endif()
