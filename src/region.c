@@ -33,8 +33,9 @@ typedef struct plan {
 
 static bool is_valid(const xvm_reserve_options *o, size_t size, size_t alignment)
 {
-    return size != 0 && is_power_of_two(alignment) && o->min_size <= size &&
-           is_multiple(o->address, alignment) && (unsigned)o->commit_mode <= XVM_COMMIT_SPARSE &&
+    return size != 0 && (o->alignment == 0 || is_power_of_two(o->alignment)) &&
+           o->min_size <= size && is_multiple(o->address, alignment) &&
+           (unsigned)o->commit_mode <= XVM_COMMIT_SPARSE &&
            (unsigned)o->huge <= XVM_HUGE_MUST_EXPLICIT && (unsigned)o->fork <= XVM_FORK_ZERO &&
            (unsigned)o->dump <= XVM_DUMP_NEVER && o->numa_node >= 0 &&
            (o->flags & ~(unsigned)FLAGS) == 0 &&

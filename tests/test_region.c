@@ -99,6 +99,7 @@ TEST(broken_options_are_invalid_and_later_ones_unsupported)
 {
     size_t p = xvm_page_size(), g = xvm_allocation_granularity();
     xvm_reserve_options invalid[] = {
+        {.alignment = 3},
         {.alignment = 3 * g},
         {.alignment = SIZE_MAX},
         {.min_size = 2 * p},
