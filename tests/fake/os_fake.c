@@ -751,3 +751,27 @@ void xvm_os_stop(const char *message, size_t size)
     fwrite(message, 1, size, stderr);
     abort();
 }
+
+/* --- shares: the memory of one place cannot be seen in another ---------------------------------- */
+
+xvm_os_answer xvm_os_share_create(const char *name, uint64_t size, xvm_os_share *out)
+{
+    (void)name;
+    (void)size;
+    (void)out;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+xvm_os_answer xvm_os_share_open(const char *name, int writable, xvm_os_share *out)
+{
+    (void)name;
+    (void)writable;
+    (void)out;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+void xvm_os_share_close(const xvm_os_share *share, const char *name)
+{
+    (void)share;
+    (void)name;
+}
