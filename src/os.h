@@ -254,6 +254,22 @@ xvm_os_answer xvm_os_unmap_over(void *address, size_t size);
 /* What was written to a part of a view is what others read from the share; to_disk: and lasts. */
 xvm_os_answer xvm_os_flush(const xvm_os_share *share, void *address, size_t size, int to_disk);
 
+/* --- rings ------------------------------------------------------------------------------------ */
+
+/* head + size bytes at first, and behind them the last size of those once more, at second. NULL: not
+ * mapped, or not any more. */
+typedef struct xvm_os_twice {
+    void *first, *second;
+    size_t head, size; /* multiples of the granularity */
+} xvm_os_twice;
+
+/* The first head + size bytes of a writable share of memory, readable and writable: sets first and second.
+ * On failure they say what could not be unmapped again. */
+xvm_os_answer xvm_os_map_twice(const xvm_os_share *share, xvm_os_twice *twice);
+
+/* On failure first and second say what is left. */
+xvm_os_answer xvm_os_unmap_twice(xvm_os_twice *twice);
+
 /* --- the map of the process ------------------------------------------------------------------- */
 
 /* What the system knows of equal pages in a row; free ones, too. */

@@ -96,13 +96,13 @@ XVM_API xvm_status xvm_ring_create(xvm_ring *ring, size_t min_size);
 /* Makes or joins a ring that is all of a share, so that two processes have one.
  *
  * ring       the handle to fill; its old value is not looked at
- * share      of the size that xvm_ring_footprint says, for reading and writing; it may be closed
- *            at once
+ * share      memory of the size that xvm_ring_footprint says, for reading and writing; it may be
+ *            closed at once
  * result     data and size are set. A share of zeros becomes a ring whose queue is empty, whichever
  *            of several processes is first; of one that is a ring already the handle goes on
  *            where its producer and its consumer are. A consumer that joins in the place of one that has
  *            ended finds what that one had not consumed; so does a producer
- * errors     XVM_E_INVALID: ring or share NULL, or not of such a size. XVM_E_CORRUPT: it is neither zero
+ * errors     XVM_E_INVALID: ring or share NULL, a file, or not of such a size. XVM_E_CORRUPT: it is neither zero
  *            nor a ring of this version, size and granularity, or its positions are none.
  *            XVM_E_PERMISSION: it cannot be written. XVM_E_ADDRESS_SPACE, XVM_E_MAP_LIMIT: as
  *            xvm_ring_create. On error as there
@@ -279,8 +279,8 @@ static inline size_t xvm_ring_available(xvm_ring *ring)
 
     if (ring->size == 0)
         return 0;
-    used = xvm_ring_distance_(
-        ring, side->position, __atomic_load_n(&ring->own.control->written, __ATOMIC_ACQUIRE));
+    used = xvm_ring_distance_(ring, side->position,
+                              __atomic_load_n(&ring->own.control->written, __ATOMIC_ACQUIRE));
     if (used <= ring->size)
         side->ready = used;
     else
@@ -343,8 +343,9 @@ static inline size_t xvm_ring_pop(xvm_ring *ring, void *bytes, size_t size)
         ready = xvm_ring_available(ring);
     if (size > ready)
         size = ready;
-    if (size != 0)
-        memcpy(bytes, xvm_ring_at_(ring, ring->own.consumer.position), size);
+    if (size == 0)
+        return 0;
+    memcpy(bytes, xvm_ring_at_(ring, ring->own.consumer.position), size);
     (void)xvm_ring_consume(ring, size);
     return size;
 }

@@ -775,3 +775,16 @@ void xvm_os_share_close(const xvm_os_share *share, const char *name)
     (void)share;
     (void)name;
 }
+
+xvm_os_answer xvm_os_map_twice(const xvm_os_share *share, xvm_os_twice *twice)
+{
+    (void)share;
+    (void)twice;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+xvm_os_answer xvm_os_unmap_twice(xvm_os_twice *twice)
+{
+    (void)twice;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
