@@ -231,8 +231,9 @@ void xvm_os_share_close(const xvm_os_share *share, const char *name);
 typedef struct xvm_os_view {
     uint64_t from; /* a multiple of the granularity */
     size_t size;   /* whole pages, of which the last begins in the share */
+    size_t reach;  /* as many of these bytes are in the share */
     int writable;  /* otherwise it can be read only */
-    int copied;    /* pages are copied when they are written, and the share never is */
+    int copied;    /* writable pages are copied when they are written, and the share never is */
     void *address; /* exactly here, a multiple of the granularity; NULL = anywhere */
     int over; /* the pages at address are reserved ones of ours, and become the view. On failure
                       they are reserved */
