@@ -60,8 +60,8 @@ xvm_os_facts xvm_os_get_facts(void);
 /* Does xvm_os_guard work? Tried once, and remembered. */
 int xvm_os_has_light_guards(void);
 
-/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS and
- * XVM_HAS_MOVE. */
+/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS,
+ * XVM_HAS_MOVE and XVM_HAS_MAP_INTO. */
 void xvm_os_get_system(xvm_system_info *out);
 
 /* All of *out. headroom is what the machine has left, whatever the limits of this process are. */

@@ -300,7 +300,8 @@ static int map_section(HANDLE section, const xvm_os_view *view, void **at)
 {
     DWORD before = GetLastError();
     DWORD code = refused(XVM_OS_MAP, "MapViewOfFileEx", view->size, ERROR_NOT_ENOUGH_MEMORY);
-    DWORD access = view->copied ? FILE_MAP_COPY : view->writable ? READ_WRITE : FILE_MAP_READ;
+    DWORD writing = view->copied ? FILE_MAP_COPY : READ_WRITE;
+    DWORD access = view->writable ? writing : FILE_MAP_READ;
     size_t size = view->reach;
     void *got = NULL;
     int injected = code != 0;
