@@ -60,8 +60,8 @@ xvm_os_facts xvm_os_get_facts(void);
 /* Does xvm_os_guard work? Tried once, and remembered. */
 int xvm_os_has_light_guards(void);
 
-/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS and
- * XVM_HAS_MOVE. */
+/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS,
+ * XVM_HAS_MOVE and XVM_HAS_MAP_INTO. */
 void xvm_os_get_system(xvm_system_info *out);
 
 /* All of *out. headroom is what the machine has left, whatever the limits of this process are. */
@@ -231,8 +231,9 @@ void xvm_os_share_close(const xvm_os_share *share, const char *name);
 typedef struct xvm_os_view {
     uint64_t from; /* a multiple of the granularity */
     size_t size;   /* whole pages, of which the last begins in the share */
+    size_t reach;  /* as many of these bytes are in the share */
     int writable;  /* otherwise it can be read only */
-    int copied;    /* pages are copied when they are written, and the share never is */
+    int copied;    /* writable pages are copied when they are written, and the share never is */
     void *address; /* exactly here, a multiple of the granularity; NULL = anywhere */
     int over; /* the pages at address are reserved ones of ours, and become the view. On failure
                       they are reserved */

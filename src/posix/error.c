@@ -76,13 +76,15 @@ static xvm_status status_of(xvm_os_operation why, int code)
         return at_mapping_limit() ? XVM_E_MAP_LIMIT : no_memory(why);
     case EBUSY:  /* madvise(COLLAPSE): no page to be had */
     case EAGAIN: /* mmap: MCL_FUTURE and over the limit; madvise: a split was refused */
-        return why == XVM_OS_RESERVE ? XVM_E_LOCK_LIMIT : no_memory(why);
+        return why == XVM_OS_RESERVE || why == XVM_OS_MAP ? XVM_E_LOCK_LIMIT : no_memory(why);
     case EEXIST:
         return XVM_E_ADDRESS_TAKEN;
     case EPERM:
         return why == XVM_OS_LOCK ? XVM_E_LOCK_LIMIT : XVM_E_PERMISSION;
     case EACCES:
         return XVM_E_PERMISSION;
+    case ENODEV: /* a file system that maps nothing */
+        return XVM_E_UNSUPPORTED;
     case EINVAL:
     case ENOSYS:
         return why == XVM_OS_ATTACH || why == XVM_OS_ADVISE ? XVM_E_UNSUPPORTED : XVM_E_SYSTEM;

@@ -296,3 +296,230 @@ void xvm_os_share_close(const xvm_os_share *share, const char *name)
     else
         drop(fd);
 }
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+static int open_path(const char *path, int flags, int *fd)
+{
+    int code, opened;
+
+    if (is_refused(XVM_OS_FILE, "open", NULL, 0, &code))
+        return code;
+    opened = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+    if (opened >= 0)
+        *fd = opened;
+    return told(XVM_OS_FILE, "open", NULL, 0, opened >= 0 ? 0 : errno);
+}
+
+/* One that exists, or else a new one. */
+static int open_or_create(const char *path, int *fd, bool *created)
+{
+    int code;
+
+    do {
+        *created = false;
+        code = open_path(path, O_RDWR, fd);
+        if (code != ENOENT)
+            return code;
+        code = open_path(path, O_RDWR | O_CREAT | O_EXCL, fd);
+        *created = code == 0;
+    } while (code == EEXIST);
+    return code;
+}
+
+static int open_file(const char *path, xvm_file_mode mode, int *fd, bool *created)
+{
+    int code;
+
+    if (mode == XVM_FILE_READ || mode == XVM_FILE_READ_WRITE)
+        return open_path(path, mode == XVM_FILE_READ ? O_RDONLY : O_RDWR, fd);
+    if (mode != XVM_FILE_CREATE)
+        return open_or_create(path, fd, created);
+    code = open_path(path, O_RDWR | O_CREAT | O_EXCL, fd);
+    *created = code == 0;
+    return code;
+}
+
+/* Its size, for the mode. */
+static int settle_file(int fd, xvm_file_mode mode, uint64_t *size)
+{
+    struct stat found;
+    int code = look(fd, &found);
+
+    if (code != 0)
+        return code;
+    if (!S_ISREG(found.st_mode))
+        return EISDIR;
+    *size = mode == XVM_FILE_TRUNCATE ? 0 : (uint64_t)found.st_size;
+    return (uint64_t)found.st_size != *size ? set_size(fd, 0) : 0;
+}
+
+xvm_os_answer xvm_os_file_open(const char *path, xvm_file_mode mode, xvm_os_share *out)
+{
+    xvm_os_share share = {.kind = XVM_OS_FILED, .writable = mode != XVM_FILE_READ};
+    int saved = errno, fd = -1;
+    bool created = false;
+    int code = open_file(path, mode, &fd, &created);
+
+    if (code != 0)
+        return answered(XVM_OS_FILE, code);
+    code = settle_file(fd, mode, &share.size);
+    if (code != 0 && created)
+        (void)unlink(path);
+    if (code != 0)
+        drop(fd);
+    return keep(code, saved, fd, share, out);
+}
+
+xvm_os_answer xvm_os_share_size(const xvm_os_share *share, uint64_t *size)
+{
+    struct stat found;
+    int code = look((int)share->handle, &found);
+
+    if (code == 0)
+        *size = (uint64_t)found.st_size;
+    return answered(XVM_OS_FILE, code);
+}
+
+/* Where room cannot be had without writing. */
+static int write_zeros(int fd, uint64_t from, uint64_t to)
+{
+    static const char zeros[16 << 10];
+    int code = 0;
+
+    while (from < to && code == 0) {
+        size_t step = to - from < sizeof zeros ? (size_t)(to - from) : sizeof zeros;
+        ssize_t done;
+
+        if (is_refused(XVM_OS_FILE, "pwrite", NULL, step, &code))
+            return code;
+        done = pwrite(fd, zeros, step, (off_t)from);
+        from += done > 0 ? (uint64_t)done : 0;
+        code = done >= 0 || errno == EINTR ? 0 : errno;
+        code = told(XVM_OS_FILE, "pwrite", NULL, step, code);
+    }
+    return code;
+}
+
+/* The new part has room on the disk, and then it is part of the file. */
+static int grow(int fd, uint64_t from, uint64_t to)
+{
+    int code = check_size(to);
+
+    if (code == 0)
+        code = xvm_os_allocate(fd, from, to, 0);
+    if (code == EOPNOTSUPP)
+        code = write_zeros(fd, from, to);
+    return code;
+}
+
+xvm_os_answer xvm_os_share_resize(xvm_os_share *share, uint64_t size)
+{
+    int fd = (int)share->handle, saved = errno, code;
+    struct stat found;
+
+    if (size <= share->size) {
+        code = set_size(fd, size);
+    } else {
+        code = grow(fd, share->size, size);
+        if (code != 0 && set_size(fd, share->size) != 0 && look(fd, &found) == 0)
+            share->size = (uint64_t)found.st_size;
+    }
+    if (code != 0)
+        return answered(XVM_OS_FILE, code);
+    share->size = size;
+    errno = saved;
+    return answered(XVM_OS_FILE, 0);
+}
+
+/* --- views ------------------------------------------------------------------------------------ */
+
+static int map(const xvm_os_share *share, const xvm_os_view *view, int flags, void **at)
+{
+    int protection = view->writable ? PROT_READ | PROT_WRITE : PROT_READ, code;
+    void *got;
+
+    if (is_refused(XVM_OS_MAP, "mmap", view->address, view->size, &code))
+        return code;
+    got = mmap(view->address, view->size, protection,
+               (view->copied ? MAP_PRIVATE : MAP_SHARED) | flags, (int)share->handle,
+               (off_t)view->from);
+    if (got == MAP_FAILED)
+        return told(XVM_OS_MAP, "mmap", view->address, view->size, errno);
+    *at = got;
+    return told(XVM_OS_MAP, "mmap", got, view->size, 0);
+}
+
+/* Is the place of a refused view still there? What the kernel has unmapped is reserved again; where
+ * nothing is missing this is refused. */
+static void mend(const xvm_os_view *view)
+{
+    void *got = NULL;
+
+    if (xvm_os_mmap(XVM_OS_MAP, view->address, view->size, PROT_NONE, MAP_FIXED_NOREPLACE, &got) ==
+            0 &&
+        got != view->address)
+        (void)xvm_os_munmap(XVM_OS_MAP, got, view->size);
+}
+
+/* Kernels before 4.17 take the address for a hint. */
+static int map_at(const xvm_os_share *share, const xvm_os_view *view, void **at)
+{
+    void *got = NULL;
+    int code = map(share, view, MAP_FIXED_NOREPLACE, &got);
+
+    if (code == 0 && got != view->address) {
+        (void)xvm_os_munmap(XVM_OS_MAP, got, view->size);
+        code = EEXIST;
+    }
+    if (code == 0)
+        *at = got;
+    return code;
+}
+
+int xvm_os_can_map_over(void)
+{
+    return 1;
+}
+
+xvm_os_answer xvm_os_map(const xvm_os_share *share, const xvm_os_view *view, void **at)
+{
+    int code;
+
+    if (view->over) {
+        code = map(share, view, MAP_FIXED, at);
+        if (code != 0) {
+            mend(view);
+            errno = code;
+        }
+    } else {
+        code = view->address != NULL ? map_at(share, view, at) : map(share, view, 0, at);
+    }
+    return answered(XVM_OS_MAP, code);
+}
+
+xvm_os_answer xvm_os_unmap(void *address, size_t size)
+{
+    return answered(XVM_OS_RELEASE, xvm_os_munmap(XVM_OS_MAP, address, size));
+}
+
+/* By one call: no moment in which the addresses are nobody's. */
+xvm_os_answer xvm_os_unmap_over(void *address, size_t size)
+{
+    void *same = NULL;
+
+    return answered(XVM_OS_DECOMMIT,
+                    xvm_os_mmap(XVM_OS_MAP, address, size, PROT_NONE, MAP_FIXED, &same));
+}
+
+/* Others read what was written at once: only the disk has to be waited for. */
+xvm_os_answer xvm_os_flush(const xvm_os_share *share, void *address, size_t size, int to_disk)
+{
+    int code;
+
+    (void)share;
+    if (is_refused(XVM_OS_FILE, "msync", address, size, &code))
+        return answered(XVM_OS_FILE, code);
+    code = msync(address, size, to_disk ? MS_SYNC : MS_ASYNC) == 0 ? 0 : errno;
+    return answered(XVM_OS_FILE, told(XVM_OS_FILE, "msync", address, size, code));
+}
