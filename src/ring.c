@@ -162,15 +162,25 @@ static xvm_os_answer keep_from_children(xvm_ring *ring)
     return answer;
 }
 
+static xvm_os_share system_share(const xvm_share *share)
+{
+    return (xvm_os_share){.handle = share->own.handle, .size = share->size, .writable = 1};
+}
+
+/* What is mapped needs no handle. */
 static xvm_os_answer make(xvm_ring *ring, size_t head, size_t size)
 {
-    xvm_os_share share;
-    xvm_os_answer answer = xvm_os_share_create(NULL, head + size, &share);
+    xvm_status status;
+    xvm_os_share held;
+    xvm_os_answer answer;
+    xvm_share share;
 
-    if (answer.status != XVM_OK)
-        return answer;
-    answer = map(ring, &share, head, size);
-    xvm_os_share_close(&share, NULL); /* what is mapped needs no handle */
+    status = xvm_share_create(&share, head + size, NULL);
+    if (status != XVM_OK)
+        return (xvm_os_answer){status, xvm_system_error()};
+    held = system_share(&share);
+    answer = map(ring, &held, head, size);
+    xvm_share_close(&share);
     return answer.status == XVM_OK ? keep_from_children(ring) : answer;
 }
 
@@ -197,6 +207,7 @@ static bool is_memory(const xvm_share *share)
 xvm_status xvm_ring_open(xvm_ring *ring, struct xvm_share *share)
 {
     size_t head = xvm_allocation_granularity(), size;
+    xvm_os_share held;
 
     if (ring == NULL)
         return refuse("ring_open", 0, XVM_E_INVALID);
@@ -208,8 +219,8 @@ xvm_status xvm_ring_open(xvm_ring *ring, struct xvm_share *share)
         return refuse("ring_open", size, XVM_E_INVALID);
     if (!share->own.writable)
         return refuse("ring_open", size, XVM_E_PERMISSION);
-    return answer_to("ring_open", size,
-                     map(ring, &(xvm_os_share){.handle = share->own.handle}, head, size));
+    held = system_share(share);
+    return answer_to("ring_open", size, map(ring, &held, head, size));
 }
 
 void xvm_ring_destroy(xvm_ring *ring)
