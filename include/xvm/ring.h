@@ -11,9 +11,9 @@
  *   3  One producer stores written, after the bytes before it. One consumer stores read, when it has done
  *      with the bytes before it. Nothing else is shared, and no call waits.
  *   4  Each side keeps its own position and the bytes that it may have to itself, and never reads them
- *      back. What it reads of the other side is believed only when it leaves 0 to size bytes: a
- *      broken or hostile process at the other end can spoil what is in the ring, and make it
- *      look full or empty, but reaches nothing else.
+ *      back. What it reads of the other side is believed only when it makes these bytes no less than they
+ *      were and no more than size: a broken or hostile process at the other end can spoil what is in
+ *      the ring, and make it look full or empty, but reaches nothing else.
  *   5  Each side looks at the other's position only when what it knows of is used up.
  *
  * The producer calls claim, publish, push and room; the consumer peek, consume, pop and available: one
@@ -193,7 +193,7 @@ static inline size_t xvm_ring_room(xvm_ring *ring)
         return 0;
     used = xvm_ring_distance_(ring, __atomic_load_n(&ring->own.control->read, __ATOMIC_ACQUIRE),
                               side->position);
-    if (used <= ring->size)
+    if (used <= ring->size - side->ready) /* no less room than before */
         side->ready = ring->size - used;
     else
         (void)xvm_ring_refuse_position();
@@ -281,7 +281,7 @@ static inline size_t xvm_ring_available(xvm_ring *ring)
         return 0;
     used = xvm_ring_distance_(ring, side->position,
                               __atomic_load_n(&ring->own.control->written, __ATOMIC_ACQUIRE));
-    if (used <= ring->size)
+    if (used - side->ready <= ring->size - side->ready) /* no less than before, no more than all */
         side->ready = used;
     else
         (void)xvm_ring_refuse_position();
