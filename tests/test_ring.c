@@ -1,6 +1,7 @@
 /* test_ring.c - memory that is there twice, and the queue in it: against a plain one, between threads,
  * beside an end that breaks the rules. */
 #include "harness.h"
+#include "process.h"
 #include "xvm/xvm.h"
 
 static xvm_ring make(size_t size)
@@ -424,9 +425,10 @@ typedef struct passage {
     bool copies; /* by push and pop */
 } passage;
 
-/* Lets the other one work when there is nothing to do. */
+/* Lets the other one work when there is nothing to do; it may have ended. */
 static void wait(unsigned *idle)
 {
+    CHECK(*idle < 60000);
     if (++*idle > 100)
         sleep_for(1);
 }
@@ -466,6 +468,8 @@ static void consume(const passage *p)
         size_t size = 1 + some(&seed, sizeof bytes - 1), there;
         const unsigned char *at = bytes;
 
+        size =
+            size < p->total - n ? size : (size_t)(p->total - n); /* what is behind is not its own */
         if (p->copies)
             there = xvm_ring_pop(p->to, bytes, size);
         else
@@ -858,4 +862,99 @@ TEST(rings_are_made_beside_other_threads)
     int making = 1;
 
     run_threads(3, make_or_take, &making);
+}
+
+/* --- two processes ---------------------------------------------------------------------------- */
+
+static void name_share(char name[64])
+{
+    snprintf(name, 64, "test-ring.%u", process_number());
+}
+
+/* The other process: takes all there is, by views and by copies in turn. */
+static void take(const char *name)
+{
+    xvm_share share;
+    xvm_ring ring;
+    passage p;
+
+    CHECK_EQUAL(xvm_share_open(&share, name, XVM_SHARE_READ_WRITE), XVM_OK);
+    ring = open_ring(&share);
+    p = (passage){NULL, &ring, PASSED, true};
+    consume(&p);
+    p.copies = false;
+    consume(&p);
+    CHECK_EQUAL(xvm_ring_check(&ring), XVM_OK);
+    xvm_ring_destroy(&ring);
+    xvm_share_close(&share);
+}
+
+TEST(two_processes_pass_a_sequence)
+{
+    char name[64];
+    xvm_share_options options = {.name = name};
+    xvm_share share;
+    xvm_ring ring;
+    passage p;
+    intptr_t other;
+
+    if (process_began(take))
+        return;
+    name_share(name);
+    CHECK_EQUAL(xvm_share_create(&share, xvm_ring_footprint(64 << 10), &options), XVM_OK);
+    ring = open_ring(&share);
+    other = process_start("two_processes_pass_a_sequence", take, name);
+    p = (passage){&ring, NULL, PASSED, true};
+    produce(&p);
+    p.copies = false;
+    produce(&p);
+    CHECK_EQUAL(process_wait(other), 0);
+    CHECK_EQUAL(xvm_ring_room(&ring), ring.size);
+    xvm_ring_destroy(&ring);
+    xvm_share_close(&share);
+}
+
+/* Takes some, looks at more, and never ends by itself. */
+static void take_some(const char *name)
+{
+    unsigned char bytes[1000];
+    xvm_share share;
+    xvm_ring ring;
+
+    CHECK_EQUAL(xvm_share_open(&share, name, XVM_SHARE_READ_WRITE), XVM_OK);
+    ring = open_ring(&share);
+    CHECK_EQUAL(xvm_ring_pop(&ring, bytes, sizeof bytes), sizeof bytes);
+    CHECK(is_filled(bytes, 0, sizeof bytes));
+    while (xvm_ring_available(&ring) != 0)
+        sleep_for(1);
+}
+
+/* What it had not consumed is there for whoever comes next. */
+TEST(a_consumer_that_was_ended_loses_nothing)
+{
+    char name[64];
+    xvm_share_options options = {.name = name};
+    unsigned char bytes[3000];
+    xvm_share share;
+    xvm_ring ring, next;
+    intptr_t other;
+
+    if (process_began(take_some))
+        return;
+    name_share(name);
+    CHECK_EQUAL(xvm_share_create(&share, xvm_ring_footprint(64 << 10), &options), XVM_OK);
+    ring = open_ring(&share);
+    fill(bytes, 0, sizeof bytes);
+    CHECK(xvm_ring_push(&ring, bytes, sizeof bytes));
+    other = process_start("a_consumer_that_was_ended_loses_nothing", take_some, name);
+    while (xvm_ring_room(&ring) != ring.size - 2000)
+        sleep_for(1);
+    process_kill(other);
+    CHECK_EQUAL(process_wait(other), -1);
+    next = open_ring(&share);
+    CHECK_EQUAL(xvm_ring_pop(&next, bytes, sizeof bytes), 2000);
+    CHECK(is_filled(bytes, 1000, 2000));
+    xvm_ring_destroy(&next);
+    xvm_ring_destroy(&ring);
+    xvm_share_close(&share);
 }

@@ -20,7 +20,7 @@ spin ${mutant:+"-D$mutant"} -a "$here"
 "$compiler" -O1 -w $flags -o pan pan.c
 # shellcheck disable=SC2086
 ./pan $options -m2000000 >report
-sed -n '/^pan:/p; /errors:/p; /states, stored/p' report
+sed -n '/^pan:1:/p; /errors:/p; /states, stored/p' report
 if grep -q -e 'search depth too small' -e 'Search not completed' report && [ -z "$mutant" ]; then
     echo "not all states were looked at"
     exit 1
