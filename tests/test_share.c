@@ -410,6 +410,7 @@ ELSEWHERE(leave_memory_behind)
 {
     xvm_share s;
 
+    measure();
     CHECK_EQUAL(xvm_share_create(&s, page, &(xvm_share_options){.name = test_argument()}), XVM_OK);
 }
 
