@@ -1,7 +1,6 @@
 /* test_ring.c - memory that is there twice, and the queue in it: against a plain one, between threads,
  * beside an end that breaks the rules. */
 #include "harness.h"
-#include "process.h"
 #include "xvm/xvm.h"
 
 static xvm_ring make(size_t size)
@@ -866,95 +865,106 @@ TEST(rings_are_made_beside_other_threads)
 
 /* --- two processes ---------------------------------------------------------------------------- */
 
-static void name_share(char name[64])
+typedef struct pair {
+    char name[XVM_SHARE_NAME];
+    xvm_share share;
+    xvm_ring ring;
+    const char *other; /* what runs in the other process */
+    int status;        /* how that ends */
+} pair;
+
+static void begin_pair(pair *p, const char *other)
 {
-    snprintf(name, 64, "test-ring.%u", process_number());
+    xvm_share_options options = {.name = p->name};
+
+    snprintf(p->name, sizeof p->name, "test-ring.%u", process_number());
+    CHECK_EQUAL(xvm_share_create(&p->share, xvm_ring_footprint(64 << 10), &options), XVM_OK);
+    p->ring = open_ring(&p->share);
+    p->other = other;
 }
 
-/* The other process: takes all there is, by views and by copies in turn. */
-static void take(const char *name)
+static void end_pair(pair *p)
+{
+    xvm_ring_destroy(&p->ring);
+    xvm_share_close(&p->share);
+}
+
+static xvm_ring join_pair(void)
 {
     xvm_share share;
     xvm_ring ring;
-    passage p;
 
-    CHECK_EQUAL(xvm_share_open(&share, name, XVM_SHARE_READ_WRITE), XVM_OK);
+    CHECK_EQUAL(xvm_share_open(&share, test_argument(), XVM_SHARE_READ_WRITE), XVM_OK);
     ring = open_ring(&share);
-    p = (passage){NULL, &ring, PASSED, true};
+    xvm_share_close(&share);
+    return ring;
+}
+
+/* All there is, by copies and then by views. */
+ELSEWHERE(take_all)
+{
+    xvm_ring ring = join_pair();
+    passage p = {NULL, &ring, PASSED, true};
+
     consume(&p);
     p.copies = false;
     consume(&p);
     CHECK_EQUAL(xvm_ring_check(&ring), XVM_OK);
     xvm_ring_destroy(&ring);
-    xvm_share_close(&share);
+}
+
+static void produce_beside(void *context, int index)
+{
+    pair *it = context;
+    passage p = {&it->ring, NULL, PASSED, true};
+
+    if (index == 1) {
+        it->status = run_elsewhere(it->other, it->name);
+        return;
+    }
+    produce(&p);
+    p.copies = false;
+    produce(&p);
 }
 
 TEST(two_processes_pass_a_sequence)
 {
-    char name[64];
-    xvm_share_options options = {.name = name};
-    xvm_share share;
-    xvm_ring ring;
-    passage p;
-    intptr_t other;
+    pair p;
 
-    if (process_began(take))
-        return;
-    name_share(name);
-    CHECK_EQUAL(xvm_share_create(&share, xvm_ring_footprint(64 << 10), &options), XVM_OK);
-    ring = open_ring(&share);
-    other = process_start("two_processes_pass_a_sequence", take, name);
-    p = (passage){&ring, NULL, PASSED, true};
-    produce(&p);
-    p.copies = false;
-    produce(&p);
-    CHECK_EQUAL(process_wait(other), 0);
-    CHECK_EQUAL(xvm_ring_room(&ring), ring.size);
-    xvm_ring_destroy(&ring);
-    xvm_share_close(&share);
+    begin_pair(&p, "take_all");
+    run_threads(2, produce_beside, &p);
+    CHECK_EQUAL(p.status, 0);
+    CHECK_EQUAL(xvm_ring_room(&p.ring), p.ring.size);
+    end_pair(&p);
 }
 
-/* Takes some, looks at more, and never ends by itself. */
-static void take_some(const char *name)
+/* Takes some, looks at more, and ends in the middle of that. */
+ELSEWHERE(take_some)
 {
+    xvm_ring ring = join_pair();
     unsigned char bytes[1000];
-    xvm_share share;
-    xvm_ring ring;
+    size_t available;
 
-    CHECK_EQUAL(xvm_share_open(&share, name, XVM_SHARE_READ_WRITE), XVM_OK);
-    ring = open_ring(&share);
     CHECK_EQUAL(xvm_ring_pop(&ring, bytes, sizeof bytes), sizeof bytes);
     CHECK(is_filled(bytes, 0, sizeof bytes));
-    while (xvm_ring_available(&ring) != 0)
-        sleep_for(1);
+    CHECK(xvm_ring_peek(&ring, &available) != NULL && available == 2000);
+    _Exit(3);
 }
 
-/* What it had not consumed is there for whoever comes next. */
-TEST(a_consumer_that_was_ended_loses_nothing)
+TEST(a_consumer_that_ended_early_loses_nothing)
 {
-    char name[64];
-    xvm_share_options options = {.name = name};
     unsigned char bytes[3000];
-    xvm_share share;
-    xvm_ring ring, next;
-    intptr_t other;
+    xvm_ring next;
+    pair p;
 
-    if (process_began(take_some))
-        return;
-    name_share(name);
-    CHECK_EQUAL(xvm_share_create(&share, xvm_ring_footprint(64 << 10), &options), XVM_OK);
-    ring = open_ring(&share);
+    begin_pair(&p, "take_some");
     fill(bytes, 0, sizeof bytes);
-    CHECK(xvm_ring_push(&ring, bytes, sizeof bytes));
-    other = process_start("a_consumer_that_was_ended_loses_nothing", take_some, name);
-    while (xvm_ring_room(&ring) != ring.size - 2000)
-        sleep_for(1);
-    process_kill(other);
-    CHECK_EQUAL(process_wait(other), -1);
-    next = open_ring(&share);
+    CHECK(xvm_ring_push(&p.ring, bytes, sizeof bytes));
+    CHECK_EQUAL(run_elsewhere(p.other, p.name), 3);
+    CHECK_EQUAL(xvm_ring_room(&p.ring), p.ring.size - 2000);
+    next = open_ring(&p.share);
     CHECK_EQUAL(xvm_ring_pop(&next, bytes, sizeof bytes), 2000);
     CHECK(is_filled(bytes, 1000, 2000));
     xvm_ring_destroy(&next);
-    xvm_ring_destroy(&ring);
-    xvm_share_close(&share);
+    end_pair(&p);
 }
