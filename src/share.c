@@ -331,7 +331,7 @@ xvm_status xvm_share_unmap(xvm_region *region, size_t offset, size_t size)
         return refuse(region, "share_unmap", XVM_OS_MAP, size, XVM_E_INVALID);
     if (is_empty(r))
         return XVM_OK;
-    if (region->own.simple != XVM_OS_ALL_MAPPED)
+    if (LOAD(&region->own.simple) != XVM_OS_ALL_MAPPED)
         return answer_for(region, "share_unmap", XVM_OS_MAP, size, unmap_over(region, r));
     if (size != region->size)
         return refuse(region, "share_unmap", XVM_OS_MAP, size, XVM_E_INVALID);

@@ -1090,12 +1090,13 @@ static void take_holes(crowd *c)
     while (__atomic_load_n(&c->mapping, __ATOMIC_ACQUIRE) != 0) {
         for (int i = 0; i < 4; i++) {
             CHECK_EQUAL(xvm_reserve(&taken[i], unit, NULL), XVM_OK);
-            c->intruders += (uintptr_t)taken[i].base >= from && (uintptr_t)taken[i].base < to;
+            if ((uintptr_t)taken[i].base >= from && (uintptr_t)taken[i].base < to)
+                __atomic_add_fetch(&c->intruders, 1, __ATOMIC_RELAXED);
         }
         for (int i = 0; i < 4; i++)
             CHECK_EQUAL(xvm_release(&taken[i]), XVM_OK);
         if (xvm_reserve(&taken[0], unit, &(xvm_reserve_options){.address = (void *)from}) == XVM_OK)
-            c->intruders++;
+            __atomic_add_fetch(&c->intruders, 1, __ATOMIC_RELAXED);
     }
 }
 
