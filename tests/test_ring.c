@@ -93,20 +93,22 @@ TEST(a_ring_is_mapped_memory)
     xvm_ring_destroy(&ring);
 }
 
-TEST(all_memory_is_there)
+/* The looking itself may need one mapping, or have one that is joined with a neighbour. */
+TEST(a_ring_costs_two_mappings_and_no_handle)
 {
     holdings before, after;
     xvm_ring ring;
 
     if (memory_is_emulated())
-        SKIP("what is resident cannot be seen here");
+        SKIP("what a process holds cannot be seen here");
     ring = make((size_t)8 << 20); /* once: the look at the limits keeps what it has opened */
     xvm_ring_destroy(&ring);
+    look_at_process(&before);
     look_at_process(&before);
     ring = make((size_t)8 << 20);
     look_at_process(&after);
     CHECK_EQUAL(after.handles, before.handles);
-    CHECK(after.mappings <= before.mappings + 2);
+    CHECK(after.mappings <= before.mappings + 3);
     xvm_ring_destroy(&ring);
     look_at_process(&after);
     CHECK_EQUAL(after.addresses, before.addresses);

@@ -4,9 +4,10 @@
 #include "harness.h"
 #include "xvm/xvm.h"
 
-enum { MOST = 32 };
+enum { MOST = 32, TRIES = 16 };
 
 static unsigned wanted, taken;
+static size_t unit;
 static void *places[MOST];
 
 static bool is_placeholder_system(void)
@@ -17,15 +18,15 @@ static bool is_placeholder_system(void)
     return module != NULL && GetProcAddress(module, "MapViewOfFile3") != NULL && !wine;
 }
 
-/* As soon as a place is free a part in its middle is not. */
+/* As soon as a place is free a part in its middle is not. Each place begins one unit further in what was
+ * found. */
 static void take_place(const xvm_trace_call *call)
 {
     unsigned char *address = (unsigned char *)(uintptr_t)call->address;
 
     if (taken == wanted || call->error != 0 || strcmp(call->name, "VirtualFree") != 0)
         return;
-    places[taken] =
-        VirtualAlloc(address + 2 * xvm_allocation_granularity(), 1, MEM_RESERVE, PAGE_NOACCESS);
+    places[taken] = VirtualAlloc(address + (taken + 2) * unit, 1, MEM_RESERVE, PAGE_NOACCESS);
     CHECK(places[taken] != NULL);
     taken++;
 }
@@ -34,6 +35,7 @@ static xvm_status make_beside_thief(unsigned count, xvm_ring *ring)
 {
     xvm_status status;
 
+    unit = xvm_allocation_granularity();
     wanted = count;
     taken = 0;
     xvm_set_trace(take_place);
@@ -51,7 +53,7 @@ TEST(the_next_place_is_tried)
 
     if (is_placeholder_system())
         SKIP("places are never free in between here");
-    for (unsigned count = 0; count < 12; count++) {
+    for (unsigned count = 0; count < TRIES; count++) {
         CHECK_EQUAL(make_beside_thief(count, &ring), XVM_OK);
         CHECK_EQUAL(taken, count);
         CHECK(xvm_ring_push(&ring, "here", 4));
@@ -72,7 +74,7 @@ TEST(after_many_places_it_is_given_up)
     (void)make_beside_thief(MOST, &ring);
     look_at_process(&before);
     CHECK_EQUAL(make_beside_thief(MOST, &ring), XVM_E_ADDRESS_SPACE);
-    CHECK_EQUAL(taken, 16);
+    CHECK_EQUAL(taken, TRIES);
     CHECK(memcmp(&ring, &none, sizeof ring) == 0);
     look_at_process(&after);
     CHECK_EQUAL(after.addresses, before.addresses);
