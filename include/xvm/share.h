@@ -170,7 +170,7 @@ typedef struct xvm_map_options {
  *            region where the system cannot (XVM_HAS_MAP_INTO), into a sparse region, or a file that
  *            cannot be mapped. On error share and region are as they were, but for share->size, which
  *            is what a file has
- * threads    one per share; any on different pages of a region
+ * threads    any, on different pages of a region; one for each handle of a file, whose size is noted
  * linux      mmap; into a region with MAP_FIXED over its own pages
  * windows    MapViewOfFileEx. Not into regions: that needs placeholders, which are not used yet
  * since      0.5

@@ -216,6 +216,51 @@ TEST(a_fork_copies_views_and_no_names)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
+static int look_in_child(const xvm_region *r, size_t offset)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(*at(r, offset));
+    return WEXITSTATUS(wait_for(child));
+}
+
+/* What is shared is shared with a child; pages that were views have the region's policies again. */
+TEST(policies_hold_around_views_and_after_them)
+{
+    xvm_reserve_options options = {.fork = XVM_FORK_ZERO};
+    xvm_region r;
+    xvm_share s;
+
+    begin();
+    if ((xvm_system()->features & XVM_HAS_FORK) == 0)
+        SKIP("fork has no policies here");
+    CHECK_EQUAL(xvm_share_create(&s, 2 * page, NULL), XVM_OK);
+    CHECK_EQUAL(xvm_reserve(&r, 8 * page, &options), XVM_OK);
+    CHECK_EQUAL(xvm_share_map(&s, 0, 0, NULL, &r, 2 * page), XVM_OK);
+    *at(&r, 2 * page) = 7;
+    CHECK_EQUAL(look_in_child(&r, 2 * page), 7);
+    CHECK_EQUAL(xvm_share_unmap(&r, 2 * page, 2 * page), XVM_OK);
+    CHECK_EQUAL(xvm_commit(&r, 0, r.size), XVM_OK);
+    *at(&r, 2 * page) = 7;
+    CHECK_EQUAL(look_in_child(&r, 2 * page), 0);
+    CHECK_EQUAL(xvm_decommit(&r, 0, r.size), XVM_OK);
+    CHECK_EQUAL(xvm_share_map(&s, 0, 0, NULL, &r, 2 * page), XVM_OK);
+    CHECK_EQUAL(xvm_inject("attach"), XVM_OK); /* then the next commit does it */
+    CHECK_EQUAL(xvm_share_unmap(&r, 2 * page, 2 * page), XVM_OK);
+    CHECK_EQUAL(xvm_inject(NULL), XVM_OK);
+    CHECK_EQUAL(xvm_commit(&r, 2 * page, 2 * page), XVM_OK);
+    *at(&r, 2 * page) = 7;
+    CHECK_EQUAL(look_in_child(&r, 2 * page), 0);
+    CHECK(xvm_release(&r) == XVM_OK);
+    options.fork = XVM_FORK_NONE;
+    CHECK_EQUAL(xvm_reserve(&r, 8 * page, &options), XVM_OK);
+    CHECK_EQUAL(xvm_share_map(&s, 0, 0, NULL, &r, 2 * page), XVM_OK);
+    CHECK_EQUAL(look_in_child(&r, 2 * page), 7);
+    CHECK(xvm_release(&r) == XVM_OK);
+    xvm_share_close(&s);
+}
+
 /* --- many processes for one name -------------------------------------------------------------- */
 
 enum { RACERS = 4, RACES = 2000 };
@@ -452,6 +497,22 @@ TEST(growth_that_fails_on_the_way_is_undone)
     check_size(path, 100000);
     xvm_share_close(&s);
     CHECK(unlink(path) == 0);
+}
+
+TEST(a_full_place_for_names_is_told)
+{
+    xvm_share s;
+
+    begin();
+    CHECK_EQUAL(xvm_inject("fallocate@1=28"), XVM_OK); /* ENOSPC */
+    CHECK_EQUAL(create_named(&s, 2 * page), XVM_E_DISK_FULL);
+    CHECK_EQUAL(xvm_inject("open=2"), XVM_OK); /* ENOENT: there is no /dev/shm */
+    CHECK_EQUAL(create_named(&s, 2 * page), XVM_E_UNSUPPORTED);
+    CHECK_EQUAL(xvm_inject("memfd_create=38"), XVM_OK); /* ENOSYS: a kernel before 3.17 */
+    CHECK_EQUAL(xvm_share_create(&s, 2 * page, NULL), XVM_OK);
+    CHECK_EQUAL(xvm_inject(NULL), XVM_OK);
+    xvm_share_close(&s);
+    CHECK(access(shown, F_OK) != 0);
 }
 
 static void touch_what_was_cut(void)
