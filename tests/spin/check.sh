@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 case $question in
-holds) flags=-DSAFETY options= ;;
+holds) flags="-DSAFETY ${mutant:+-DBFS}" options= ;; # breadth first: a mistake is found by the shortest way
 moves) flags="-DNP -DNFAIR=2" options="-l -f" ;;
 *) echo "holds or moves"; exit 2 ;;
 esac
