@@ -1,17 +1,18 @@
-/* ring.c - what it costs to pass messages through a ring, beside one that copies in two pieces at its
- * end, and beside what the system has for that.
+/* ring.c - what it costs to pass messages through a ring, beside one that copies in two pieces at
+ * its end, and beside what the system has for that.
  *
  *     a message is written --> passed --> all of it is read, and summed up
  *
  *     push, pop    written to a buffer, copied in, copied out, read there
  *     in place     written in the ring and read in the ring
- *     two copies   push and pop of the same ring with the same positions, which copy in two pieces at the
- *                  end and never touch its second half
+ *     two copies   push and pop of the same ring with the same positions, which copy in two pieces
+ *                  at the end and never touch its second half
  *
- *   1  Ways take turns, round after round; figures are medians, ratios are taken within a round. The
- *      least of all rounds is beside them: two threads need two processors that nobody else has.
- *   2  One thread: as many messages as the ring takes, then all of them out. Two threads: both at once,
- *      and a side that has to wait lets others run.
+ *   1  Ways take turns, round after round; figures are medians, ratios are taken within a round.
+ *      The least of all rounds is beside them: two threads need two processors that nobody else
+ *      has.
+ *   2  One thread: as many messages as the ring takes, then all of them out. Two threads: both at
+ *      once, and a side that has to wait lets others run.
  *   3  Every message is summed up on both sides, and the sums must agree.
  *
  * usage: xvm_bench_ring [--csv | --smoke]

@@ -1,5 +1,5 @@
-/* ring_bare.h - what ring.c needs of a system: a second thread, what programs pass bytes through without a
- * ring, and a ring made by bare calls. posix/ring_bare.c, win32/ring_bare.c. */
+/* ring_bare.h - what ring.c needs of a system: a second thread, what programs pass bytes through
+ * without a ring, and a ring made by bare calls. posix/ring_bare.c, win32/ring_bare.c. */
 #ifndef XVM_BENCH_RING_BARE_H
 #define XVM_BENCH_RING_BARE_H
 

@@ -1,11 +1,14 @@
-/* ship.c - log lines for a second process, which is this program once more, through a ring that both have.
+/* ship.c - log lines for a second process, which is this program once more, through a ring that
+ * both have.
  *
  *     producer ---| length | line | length | line | 0 | count | digest |---> consumer ---> a file
  *
  *   1  A record is published as a whole: whoever sees its length sees its line.
  *   2  The consumer believes nothing before it has copied and checked it.
- *   3  The last record tells how many lines there were, and their digest: the consumer's must agree.
- *   4  Neither waits for ever: a side that sees nothing change for a while takes the other one for dead.
+ *   3  The last record tells how many lines there were, and their digest: the consumer's must
+ *      agree.
+ *   4  Neither waits for ever: a side that sees nothing change for a while takes the other one for
+ *      dead.
  *
  * usage: xvm_example_ship [--lines n] [--drop] [--to file] [--die n]
  *   --drop   when the ring is full lines are lost, and counted; otherwise the producer waits

@@ -1,11 +1,12 @@
-/* ship.h - what ship.c needs of a system that neither C nor xvm has: posix/ship.c and win32/ship.c. */
+/* ship.h - what ship.c needs of a system that neither C nor xvm has: posix/ship.c and 
+ * win32/ship.c. */
 #ifndef SHIP_H
 #define SHIP_H
 
 #include <stdint.h>
 
-/* Starts a program, with arguments up to a NULL, of which the first is its path, and none has blanks or
- * quotes; 0 when it cannot. */
+/* Starts a program, with arguments up to a NULL, of which the first is its path, and none has
+ * blanks or quotes; 0 when it cannot. */
 int ship_start(const char *const *arguments);
 
 /* Waits until it ends: its exit status; -1 when it was ended. */

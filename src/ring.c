@@ -1,12 +1,13 @@
-/* ring.c - rings: memory for them, and what two processes must agree on. The picture and the rules are
- * in xvm/ring.h; the queue itself is inline there.
+/* ring.c - rings: memory for them, and what two processes must agree on. The picture and the rules
+ * are in xvm/ring.h; the queue itself is inline there.
  *
  *     share   | control | data        |
  *     memory  | control | data        | data again  |
  *             head      size          size
  *
- *   1  The words of the control block that say what it is are functions of the share's size and of the
- *      granularity: whoever finds zeros writes what everybody else would, and there is no first.
+ *   1  The words of the control block that say what it is are functions of the share's size and of
+ *      the granularity: whoever finds zeros writes what everybody else would, and there is no
+ *      first.
  *   2  Each is written once, from zero, and then only compared.
  */
 #include <assert.h>
@@ -44,29 +45,44 @@ size_t xvm_ring_footprint(size_t min_size)
 
 /* --- the control block ------------------------------------------------------------------------ */
 
-/* What a word has to be, it becomes if it is zero. */
-static bool agree(uint32_t *word, uint32_t value)
+/* Is a word what it has to be, or zero where that is as good? */
+static bool is_right(const uint32_t *word, size_t value, bool or_zero)
 {
-    uint32_t found = 0;
+    uint32_t found = LOAD_ACQUIRE(word);
 
-    return COMPARE_SWAP_ORDERED(word, &found, value) || found == value;
+    return found == value || (or_zero && found == 0);
 }
 
-static bool agree_on_all(xvm_ring_control *control, size_t head, size_t size)
+static bool are_right(const xvm_ring *ring, bool or_zero)
 {
-    return agree(&control->version, VERSION) && agree(&control->unit, (uint32_t)head) &&
-           agree(&control->units, (uint32_t)(size / head)) && agree(&control->magic, MAGIC);
+    const xvm_ring_control *control = ring->own.control;
+
+    return is_right(&control->magic, MAGIC, or_zero) &&
+           is_right(&control->version, VERSION, or_zero) &&
+           is_right(&control->unit, ring->own.head, or_zero) &&
+           is_right(&control->units, ring->size / ring->own.head, or_zero);
 }
 
-static bool is_agreed(const xvm_ring_control *control, size_t head, size_t size)
+/* A word that is zero. */
+static void set_once(uint32_t *word, size_t value)
 {
-    return LOAD(&control->magic) == MAGIC && LOAD(&control->version) == VERSION &&
-           LOAD(&control->unit) == (uint32_t)head &&
-           LOAD(&control->units) == (uint32_t)(size / head);
+    uint32_t zero = 0;
+
+    (void)COMPARE_SWAP_ORDERED(word, &zero, (uint32_t)value);
 }
 
-/* Do the positions belong together? They move while they are looked at: what is read between two equal
- * ones belongs to them, and those that move are not judged. */
+static void make_right(xvm_ring *ring)
+{
+    xvm_ring_control *control = ring->own.control;
+
+    set_once(&control->version, VERSION);
+    set_once(&control->unit, ring->own.head);
+    set_once(&control->units, ring->size / ring->own.head);
+    set_once(&control->magic, MAGIC);
+}
+
+/* Do the positions belong together? They move while they are looked at: what is read between two
+ * equal ones belongs to them, and those that move are not judged. */
 static bool have_sense(const xvm_ring *ring)
 {
     const xvm_ring_control *control = ring->own.control;
@@ -123,8 +139,8 @@ static void unmap(xvm_ring *ring)
     keep(ring, &twice);
 }
 
-/* The handle goes on where the positions are; what is there and what is free, each side looks for when
- * it needs some. */
+/* The handle goes on where the positions are; what is there and what is free, each side looks for
+ * when it needs some. */
 static bool begin(xvm_ring *ring)
 {
     ring->own.control = ring->own.first;
@@ -132,9 +148,12 @@ static bool begin(xvm_ring *ring)
     ring->size = ring->own.whole;
     ring->own.producer.position = LOAD_ACQUIRE(&ring->own.control->written);
     ring->own.consumer.position = LOAD_ACQUIRE(&ring->own.control->read);
-    return agree_on_all(ring->own.control, ring->own.head, ring->size) && have_sense(ring) &&
-           ring->own.producer.position < 2 * ring->size &&
-           ring->own.consumer.position < 2 * ring->size;
+    if (!are_right(ring, true) || !have_sense(ring) ||
+        ring->own.producer.position >= 2 * ring->size ||
+        ring->own.consumer.position >= 2 * ring->size)
+        return false; /* and nothing of what it is has been changed */
+    make_right(ring);
+    return are_right(ring, false);
 }
 
 static xvm_os_answer map(xvm_ring *ring, const xvm_os_share *share, size_t head, size_t size)
@@ -237,7 +256,7 @@ xvm_status xvm_ring_check(const xvm_ring *ring)
 {
     if (ring == NULL || ring->size == 0)
         return refuse("ring_check", 0, XVM_E_INVALID);
-    if (!is_agreed(ring->own.control, ring->own.head, ring->size) || !have_sense(ring))
+    if (!are_right(ring, false) || !have_sense(ring))
         return refuse("ring_check", ring->size, XVM_E_CORRUPT);
     return XVM_OK;
 }

@@ -1,5 +1,5 @@
-/* test_ring.c - memory that is there twice, and the queue in it: against a plain one, between threads,
- * beside an end that breaks the rules. */
+/* test_ring.c - memory that is there twice, and the queue in it: against a plain one, between
+ * threads, beside an end that breaks the rules. */
 #include "harness.h"
 #include "xvm/xvm.h"
 
@@ -645,6 +645,28 @@ TEST(what_is_no_ring_is_corrupt)
     control->written = control->read = 0;
     CHECK_EQUAL(xvm_ring_check(&good), XVM_OK);
     xvm_ring_destroy(&good);
+    xvm_share_close(&share);
+}
+
+TEST(what_is_no_ring_is_left_alone)
+{
+    xvm_share share = make_share(2);
+    xvm_ring owner = open_ring(&share), ring;
+    xvm_ring_control *control = look_into(&owner);
+
+    for (size_t i = 0; i < sizeof *control; i++) {
+        memset(control, 0, sizeof *control);
+        ((unsigned char *)control)[i] = 255;
+        if (xvm_ring_open(&ring, &share) == XVM_OK) { /* it is in a gap, or a small position */
+            xvm_ring_destroy(&ring);
+            continue;
+        }
+        CHECK_EQUAL(xvm_last_status(), XVM_E_CORRUPT);
+        CHECK_EQUAL(((unsigned char *)control)[i], 255);
+        ((unsigned char *)control)[i] = 0;
+        CHECK(is_zero(control, sizeof *control));
+    }
+    xvm_ring_destroy(&owner);
     xvm_share_close(&share);
 }
 

@@ -4,24 +4,25 @@
  *             0       read       written   size                    2 * size
  *             |.......|##########|.........|.......|##########|.........|
  *
- *   1  data[i] and data[i + size] are one byte: what begins below size and is no longer than size is in
- *      one piece, wherever it begins.
+ *   1  data[i] and data[i + size] are one byte: what begins below size and is no longer than size
+ *      is in one piece, wherever it begins.
  *   2  Positions count bytes modulo 2 * size: what is there is written - read, 0 to size. The byte
  *      at a position is data[position % size].
- *   3  One producer stores written, after the bytes before it. One consumer stores read, when it has done
- *      with the bytes before it. Nothing else is shared, and no call waits.
- *   4  Each side keeps its own position and the bytes that it may have to itself, and never reads them
- *      back. What it reads of the other side is believed only when it makes these bytes no less than they
- *      were and no more than size: a broken or hostile process at the other end can spoil what is in
- *      the ring, and make it look full or empty, but reaches nothing else.
- *   5  Each side looks at the other's position only when what it knows of is used up.
+ *   3  One producer stores written, after the bytes before it. One consumer stores read, when it
+ *      has done with the bytes before it. Nothing else is shared, and no call waits.
+ *   4  Each side keeps its own position and the bytes that it may have to itself, and never reads
+ *      them back. What it reads of the other side is believed only when it makes these bytes no
+ *      less than they were and no more than size: a broken or hostile process at the other end can
+ *      spoil what is in the ring, and make it look full or empty, but reaches nothing else.
+ *   5  Claim, push and pop look at the other side's position only when what they know of is not
+ *      enough.
  *
- * The producer calls claim, publish, push and room; the consumer peek, consume, pop and available: one
- * thread each at a time, of one process with one handle, or of any two with a handle each.
+ * The producer calls claim, publish, push and room; the consumer peek, consume, pop and available:
+ * one thread each at a time, of one process with one handle, or of any two with a handle each.
  *
- * The compiler does not know that data[i] and data[i + size] are one byte. The calls of the queue keep
- * it from confusing them; a program that writes one and reads the other by itself has to (volatile, or a
- * fence).
+ * The compiler does not know that data[i] and data[i + size] are one byte. The calls of the queue
+ * keep it from confusing them; a program that writes one and reads the other by itself has to
+ * (volatile, or a fence).
  */
 #ifndef XVM_RING_H
 #define XVM_RING_H
@@ -37,8 +38,8 @@ extern "C" {
 
 struct xvm_share; /* share.h */
 
-/* What both sides see: the beginning of the memory, in front of the data. Each position is in a cache line
- * of its own, and away from the one that is fetched with it. */
+/* What both sides see: the beginning of the memory, in front of the data. Each position is in a
+ * cache line of its own, and away from the one that is fetched with it. */
 typedef struct xvm_ring_control {
     uint32_t magic, version; /* 0: not yet a ring */
     uint32_t unit, units;    /* size is units * unit bytes, and unit bytes are in front of it */
@@ -86,8 +87,8 @@ typedef struct xvm_ring {
  * linux      memfd_create and fallocate, as xvm_share_create; mmap of a reservation, and twice
  *            MAP_SHARED | MAP_FIXED inside it, so that no other thread can come in between;
  *            MADV_DONTFORK: a child of fork has no such memory, and must leave the handle alone
- * windows    CreateFileMapping. Placeholders (VirtualAlloc2, MapViewOfFile3) where they work, else a
- *            reservation is released and its place mapped at once: what another thread takes
+ * windows    CreateFileMapping. Placeholders (VirtualAlloc2, MapViewOfFile3) where they work, else
+ *            a reservation is released and its place mapped at once: what another thread takes
  *            meanwhile is left to it, and the next place is tried, 16 times
  * since      0.5
  */
@@ -100,16 +101,16 @@ XVM_API xvm_status xvm_ring_create(xvm_ring *ring, size_t min_size);
  *            closed at once
  * result     data and size are set. A share of zeros becomes a ring whose queue is empty, whichever
  *            of several processes is first; of one that is a ring already the handle goes on
- *            where its producer and its consumer are. A consumer that joins in the place of one that has
- *            ended finds what that one had not consumed; so does a producer
- * errors     XVM_E_INVALID: ring or share NULL, a file, or not of such a size. XVM_E_CORRUPT: it is neither zero
- *            nor a ring of this version, size and granularity, or its positions are none.
- *            XVM_E_PERMISSION: it cannot be written. XVM_E_ADDRESS_SPACE, XVM_E_MAP_LIMIT: as
+ *            where its producer and its consumer are. A consumer that joins in the place of one
+ *            that has ended finds what that one had not consumed; so does a producer
+ * errors     XVM_E_INVALID: ring or share NULL, a file, or not of such a size. XVM_E_CORRUPT: it is
+ *            neither zero nor a ring of this version, size and granularity, or its positions are
+ *            none. XVM_E_PERMISSION: it cannot be written. XVM_E_ADDRESS_SPACE, XVM_E_MAP_LIMIT: as
  *            xvm_ring_create. On error as there
  * threads    any
  * linux      as xvm_ring_create, without MADV_DONTFORK: a child of fork has the ring as well, and
- *            may be one of its sides. What may still go wrong with the memory later is the share's to
- *            tell
+ *            may be one of its sides. What may still go wrong with the memory later is the share's
+ *            to tell
  * windows    as xvm_ring_create
  * since      0.5
  */
@@ -127,8 +128,8 @@ XVM_API size_t xvm_ring_footprint(size_t min_size);
 /* Ends a ring: what is mapped is unmapped. What another process has of it stays.
  *
  * ring       NULL and all zero are fine
- * result     all zero; errno and GetLastError are as they were. Where the system refuses, the handle
- *            keeps what is left, without data, for a later xvm_ring_destroy
+ * result     all zero; errno and GetLastError are as they were. Where the system refuses, the
+ *            handle keeps what is left, without data, for a later xvm_ring_destroy
  * threads    not while another thread uses it
  * since      0.5
  */
@@ -137,8 +138,8 @@ XVM_API void xvm_ring_destroy(xvm_ring *ring);
 /* Looks for what no producer and no consumer would leave: for a side that waits for too long.
  *
  * result     XVM_OK: what can be seen is a ring, and another look may find it changed
- * errors     XVM_E_INVALID: ring NULL or none. XVM_E_CORRUPT: the other side has written what cannot
- *            be; the ring is still safe to use, and empty or full until that changes
+ * errors     XVM_E_INVALID: ring NULL or none. XVM_E_CORRUPT: the other side has written what
+ *            cannot be; the ring is still safe to use, and empty or full until that changes
  * threads    any
  * linux      no system call
  * windows    the same
@@ -146,7 +147,8 @@ XVM_API void xvm_ring_destroy(xvm_ring *ring);
  */
 XVM_API xvm_status xvm_ring_check(const xvm_ring *ring);
 
-/* What the calls below do about a position that cannot be, and about a size that is not there. Call those.
+/* What the calls below do about a position that cannot be, and about a size that is not there. Call
+ * those.
  *
  * result     XVM_OK for size 0
  * errors     XVM_E_INVALID, XVM_E_CORRUPT

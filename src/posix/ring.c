@@ -1,6 +1,6 @@
 /* ring.c - the same memory twice in a row, by mmap.
  *
- *     | reserved                                     |   one mapping of ours, so that nobody comes in
+ *     | reserved                                    |   a mapping of ours: nobody comes in between
  *     | head + size bytes of the share | reserved    |   MAP_FIXED over a part of it
  *     | head + size bytes of the share | size of them|   MAP_FIXED over the rest
  *

@@ -2,14 +2,14 @@
  *
  *     placeholders   | placeholder of ours        |   VirtualAlloc2
  *                    | one           | another    |   VirtualFree, which splits it
- *                    | view          | view       |   MapViewOfFile3, into each: nobody comes in between
+ *                    | view          | view       |   MapViewOfFile3: nobody comes in between
  *
  *     without        | reservation                |   VirtualAlloc, which finds the place
  *                    | free                       |   VirtualFree: whoever is faster has it
- *                    | view          | view       |   MapViewOfFileEx, exactly there; else the next place
+ *                    | view          | view       |   MapViewOfFileEx there, or at the next place
  *
- *   1  Whether there are placeholders is tried each time, from beginning to end: Wine 8 knows the names,
- *      refuses the first step, and would do something else at the last one.
+ *   1  Whether there are placeholders is tried each time, from beginning to end: Wine 8 knows the
+ *      names, refuses the first step, and would do something else at the last one.
  *   2  A next place is no earlier one again: each is one unit further in what is found.
  */
 #include <stdbool.h>
@@ -157,8 +157,8 @@ static void free_place(void *address)
     (void)xvm_os_virtual_free(XVM_OS_MAP, address, 0, MEM_RELEASE);
 }
 
-/* What has become a view is unmapped, what is still a placeholder is freed: the other way round it might be
- * what another thread has got there meanwhile. */
+/* What has become a view is unmapped, what is still a placeholder is freed: the other way round it
+ * might be what another thread has got there meanwhile. */
 static int replace_both(const part parts[2], xvm_os_twice *twice)
 {
     int code = map_part(&parts[0], true, &twice->first);
@@ -193,7 +193,8 @@ static int map_placeholders(const xvm_os_share *share, xvm_os_twice *twice)
 
 /* --- without ---------------------------------------------------------------------------------- */
 
-/* A place that is free now. What does not want to be freed is asked once more, before it is lost. */
+/* A place that is free now. What does not want to be freed is asked once more, before it is
+ * lost. */
 static int find_place(size_t size, size_t skip, unsigned char **place)
 {
     void *got;

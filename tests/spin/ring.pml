@@ -2,14 +2,14 @@
  *
  *     producer --stores--> not yet visible --any order, any time--> memory --loads--> consumer
  *
- *   1  A store becomes visible some time later, and each on its own. One with release becomes so after
- *      all that were made before it.
+ *   1  A store becomes visible some time later, and each on its own. One with release becomes so
+ *      after all that were made before it.
  *   2  A load behind one with acquire reads what is in memory then. Behind one without, it may read
  *      what was there before.
- *   3  The ring has N bytes; positions count modulo 2 * N, as in ring.h: there is no number that grows,
- *      so this is all of the protocol and not its beginning.
- *   4  The bytes are 0, 1, 2, ... modulo V. As V is no multiple of what a cell can be behind (N, 2 * N),
- *      a byte that is too old, or too young, is not the one that the consumer expects.
+ *   3  The ring has N bytes; positions count modulo 2 * N, as in ring.h: there is no number that
+ *      grows, so this is all of the protocol and not its beginning.
+ *   4  The bytes are 0, 1, 2, ... modulo V. As V is no multiple of what a cell can be behind (N,
+ *      2 * N), a byte that is too old, or too young, is not the one that the consumer expects.
  *
  * Each MUTANT is one mistake, and spin must find it:
  *
@@ -21,7 +21,7 @@
  *     ROOM_ONE_MORE     one byte more than there is room for
  *     MODULO_SIZE       positions modulo N: full looks like empty
  *
- * and one that spoils no byte, but lets both wait for ever, which the search for progress must find:
+ * and one that spoils no byte, but lets both wait for ever: the search for progress must find it.
  *
  *     ROOM_LATE         the look for room only when there is none at all
  */

@@ -1,4 +1,5 @@
-/* test_ring_place.c - a ring's place is taken by somebody else between the look for it and the views. */
+/* test_ring_place.c - a ring's place is taken by somebody else between the look for it and the
+ * views. */
 #include <windows.h>
 
 #include "harness.h"
@@ -18,8 +19,8 @@ static bool is_placeholder_system(void)
     return module != NULL && GetProcAddress(module, "MapViewOfFile3") != NULL && !wine;
 }
 
-/* As soon as a place is free a part in its middle is not. Each place begins one unit further in what was
- * found. */
+/* As soon as a place is free a part in its middle is not. Each place begins one unit further in
+ * what was found. */
 static void take_place(const xvm_trace_call *call)
 {
     unsigned char *address = (unsigned char *)(uintptr_t)call->address;
