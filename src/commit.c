@@ -302,6 +302,8 @@ xvm_status xvm_commit(xvm_region *region, size_t offset, size_t size)
 
     if (!find_units(region, offset, size, OUTWARD, region != NULL ? region->own.unit_shift : 0, &r))
         return refuse(region, "commit", XVM_OS_COMMIT, size, XVM_E_INVALID);
+    if (has_views(region, r))
+        return refuse(region, "commit", XVM_OS_COMMIT, size, XVM_E_ADDRESS_TAKEN);
     if (!next_run(region, &r.from, r.to, UNCOMMITTED, &first))
         return XVM_OK;
     r.from = first.from;
@@ -339,6 +341,8 @@ xvm_status xvm_decommit(xvm_region *region, size_t offset, size_t size)
 
     if (!find_units(region, offset, size, INWARD, region != NULL ? region->own.unit_shift : 0, &r))
         return refuse(region, "decommit", XVM_OS_DECOMMIT, size, XVM_E_INVALID);
+    if (has_views(region, r))
+        return refuse(region, "decommit", XVM_OS_DECOMMIT, size, XVM_E_ADDRESS_TAKEN);
     r = xvm_os_survey(region, r, USED).wanted;
     if (is_empty(r))
         return XVM_OK;
@@ -390,6 +394,8 @@ xvm_status xvm_guard(xvm_region *region, size_t offset, size_t size)
 
     if (!find_range(region, offset, size, WHOLE, &r))
         return refuse(region, "guard", XVM_OS_GUARD, size, XVM_E_INVALID);
+    if (has_views(region, r))
+        return refuse(region, "guard", XVM_OS_GUARD, size, XVM_E_ADDRESS_TAKEN);
     if (is_empty(xvm_os_survey(region, r, UNGUARDED).wanted))
         return XVM_OK;
     if (is_pinned(region))

@@ -124,12 +124,19 @@ static void find_address_cause(xvm_os_failure *f, const xvm_limits *l)
         find_hole_cause(f, &machine);
 }
 
+static bool is_about_shares(const xvm_os_failure *f)
+{
+    return f->operation == XVM_OS_FILE || f->operation == XVM_OS_MAP;
+}
+
 /* What the status alone tells, with the operation. A reservation that was not even tried, and so has
  * no code, found no hole where one was asked for. */
 static void find_policy_cause(xvm_os_failure *f)
 {
     f->limit = f->used = UNKNOWN;
-    if (f->status == XVM_E_ADDRESS_TAKEN)
+    if (is_about_shares(f))
+        return;
+    if (f->status == XVM_E_ADDRESS_TAKEN && f->operation == XVM_OS_RESERVE)
         f->cause = XVM_OS_CAUSE_TAKEN;
     else if (f->status == XVM_E_ADDRESS_SPACE)
         f->cause = XVM_OS_CAUSE_NO_PLACE;
@@ -162,7 +169,7 @@ static bool may_be_a_limit(const xvm_os_failure *f)
 {
     switch (f->status) {
     case XVM_E_COMMIT_LIMIT:
-        return f->operation != XVM_OS_RESERVE;
+        return f->operation != XVM_OS_RESERVE && f->operation != XVM_OS_FILE;
     case XVM_E_ADDRESS_SPACE: /* a size that could not even be asked for has no code either */
         return f->code != 0 || f->size > SIZE_MAX / 2;
     case XVM_E_LOCK_LIMIT:
@@ -258,6 +265,12 @@ static void put_reason(text *t, const xvm_os_failure *f)
 {
     if (f->status == XVM_E_PERMISSION && f->code == 0 && f->operation == XVM_OS_ADVISE) {
         put(t, "a page is locked; xvm_unlock it first");
+    } else if (f->status == XVM_E_PERMISSION && f->code == 0 && is_about_shares(f)) {
+        put(t, "the share is for reading; open it for writing, or map it with XVM_MAP_PRIVATE");
+    } else if (f->status == XVM_E_ADDRESS_TAKEN && f->code == 0) {
+        put(t, f->operation == XVM_OS_MAP ? "a page is not reserved; xvm_decommit or "
+                                            "xvm_share_unmap it first"
+                                          : "a page is mapped; xvm_share_unmap it first");
     } else if (f->status == XVM_E_PERMISSION && f->code == 0) {
         put(t, "the protection of a page forbids it; xvm_protect changes it");
     } else {

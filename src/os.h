@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "xvm/region.h"
+#include "xvm/share.h"
 
 /* What a system call is made for. */
 typedef enum xvm_os_operation {
@@ -59,8 +60,8 @@ xvm_os_facts xvm_os_get_facts(void);
 /* Does xvm_os_guard work? Tried once, and remembered. */
 int xvm_os_has_light_guards(void);
 
-/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS and
- * XVM_HAS_MOVE. */
+/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS,
+ * XVM_HAS_MOVE and XVM_HAS_MAP_INTO. */
 void xvm_os_get_system(xvm_system_info *out);
 
 /* All of *out. headroom is what the machine has left, whatever the limits of this process are. */
@@ -191,6 +192,84 @@ typedef struct xvm_os_ahead {
 
 /* As xvm_os_resident; somewhat old, where ahead knows it. */
 size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead);
+
+/* --- shares ----------------------------------------------------------------------------------- */
+
+/* What is behind a share: memory without a name, memory with one, a file. */
+typedef enum xvm_os_share_kind {
+    XVM_OS_NO_SHARE = 0,
+    XVM_OS_MEMORY,
+    XVM_OS_NAMED,
+    XVM_OS_FILED
+} xvm_os_share_kind;
+
+typedef struct xvm_os_share {
+    intptr_t handle; /* a descriptor; a HANDLE of a section, or of the file */
+    uint64_t size;   /* bytes */
+    xvm_os_share_kind kind;
+    unsigned owner; /* of named memory: the process whose handle keeps the name */
+    int writable;
+} xvm_os_share;
+
+/* Zero-filled memory of whole pages, all of it there. name NULL: without one. *out is set on XVM_OK
+ * only, here and below. */
+xvm_os_answer xvm_os_share_create(const char *name, uint64_t size, xvm_os_share *out);
+xvm_os_answer xvm_os_share_open(const char *name, int writable, xvm_os_share *out);
+xvm_os_answer xvm_os_file_open(const char *path, xvm_file_mode mode, xvm_os_share *out);
+
+/* Of a file: its size now. */
+xvm_os_answer xvm_os_share_size(const xvm_os_share *share, uint64_t *size);
+
+/* Of a writable file: another size, with all that is new on the disk. On failure share->size is what
+ * it is then. */
+xvm_os_answer xvm_os_share_resize(xvm_os_share *share, uint64_t size);
+
+/* name: of named memory. */
+void xvm_os_share_close(const xvm_os_share *share, const char *name);
+
+/* What to map where. */
+typedef struct xvm_os_view {
+    uint64_t from; /* a multiple of the granularity */
+    size_t size;   /* whole pages, of which the last begins in the share */
+    size_t reach;  /* as many of these bytes are in the share */
+    int writable;  /* otherwise it can be read only */
+    int copied;    /* writable pages are copied when they are written, and the share never is */
+    void *address; /* exactly here, a multiple of the granularity; NULL = anywhere */
+    int over; /* the pages at address are reserved ones of ours, and become the view. On failure
+                      they are reserved */
+} xvm_os_view;
+
+/* Can a view lie over reserved pages? */
+int xvm_os_can_map_over(void);
+
+/* *at: where it is. */
+xvm_os_answer xvm_os_map(const xvm_os_share *share, const xvm_os_view *view, void **at);
+
+/* The addresses of a whole view that does not lie over reserved pages are free. */
+xvm_os_answer xvm_os_unmap(void *address, size_t size);
+
+/* A whole view over reserved pages: they are reserved again, without policies. On failure it is as it
+ * was. */
+xvm_os_answer xvm_os_unmap_over(void *address, size_t size);
+
+/* What was written to a part of a view is what others read from the share; to_disk: and lasts. */
+xvm_os_answer xvm_os_flush(const xvm_os_share *share, void *address, size_t size, int to_disk);
+
+/* --- rings ------------------------------------------------------------------------------------ */
+
+/* head + size bytes at first, and behind them the last size of those once more, at second. NULL: not
+ * mapped, or not any more. */
+typedef struct xvm_os_twice {
+    void *first, *second;
+    size_t head, size; /* multiples of the granularity */
+} xvm_os_twice;
+
+/* The first head + size bytes of a writable share of memory, readable and writable: sets first and second.
+ * On failure they say what could not be unmapped again. */
+xvm_os_answer xvm_os_map_twice(const xvm_os_share *share, xvm_os_twice *twice);
+
+/* On failure first and second say what is left. */
+xvm_os_answer xvm_os_unmap_twice(xvm_os_twice *twice);
 
 /* --- the map of the process ------------------------------------------------------------------- */
 

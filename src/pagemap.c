@@ -207,8 +207,10 @@ xvm_os_run xvm_os_pagemap_run(const xvm_region *region, size_t from, size_t limi
 
     if (from >= simple)
         return run;
-    if (simple != XVM_OS_IN_BOOK)
+    if (simple < XVM_OS_ALL_MAPPED)
         return (xvm_os_run){from, earlier(limit, simple), XVM_READ_WRITE};
+    if (simple == XVM_OS_ALL_MAPPED)
+        return (xvm_os_run){from, limit, XVM_OS_STATE_MAPPED};
     run.state = state_of(region, from, &level);
     run.to = from;
     do {
@@ -340,7 +342,7 @@ void xvm_os_pagemap_set(xvm_region *region, size_t from, size_t to, unsigned sta
 {
     size_t simple = region->own.simple;
 
-    assert(from < to && to <= region->own.pages);
+    assert(from < to && to <= region->own.pages && simple != XVM_OS_ALL_MAPPED);
     if (simple != XVM_OS_IN_BOOK) {
         if (set_simply(region, from, to, state))
             return;
@@ -364,7 +366,7 @@ static bool is_state(unsigned state)
     unsigned protection = state & XVM_OS_STATE_PROTECTION;
 
     return state == XVM_OS_STATE_RESERVED || state == XVM_OS_STATE_GUARD ||
-           state == (XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED) ||
+           state == XVM_OS_STATE_MAPPED || state == (XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED) ||
            state == (XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED | XVM_OS_STATE_SHUT) ||
            ((state & ~(unsigned)(XVM_OS_STATE_PROTECTION | XVM_OS_STATE_LOCKED)) == 0 &&
             protection >= XVM_NO_ACCESS && protection <= XVM_READ_WRITE_EXECUTE);
@@ -397,7 +399,7 @@ int xvm_os_pagemap_check(const xvm_region *region)
     int broken = 0;
 
     if (region->own.has_head == 0)
-        return region->own.simple == 0 ? 0 : 4;
+        return region->own.simple == 0 || region->own.simple == XVM_OS_ALL_MAPPED ? 0 : 4;
     if (region->own.simple != XVM_OS_IN_BOOK)
         return first_other(region->own.level[2], 0, all, XVM_OS_STATE_RESERVED) == all ? 0 : 5;
     for (size_t at = 0; at < all && broken == 0; at++)

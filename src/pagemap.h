@@ -9,14 +9,18 @@
  *     level 1   one for 512 pages             | R | * | W |      *  MIXED: look one level down
  *     level 0   one for a page                    | W W R W |    W  committed, read-write
  *
+ * A region that is one view of a share needs no book either: all of its pages are mapped, and stay so
+ * as long as it lives. Then simple is XVM_OS_ALL_MAPPED.
+ *
  * Rules, which xvm_os_pagemap_check tests:
  *   1  A state is 0 (reserved), or a protection from 1 to 5 with or without XVM_OS_STATE_LOCKED, or
- *      XVM_OS_STATE_GUARD, alone, with XVM_OS_STATE_MARKED, or with that and XVM_OS_STATE_SHUT.
+ *      XVM_OS_STATE_GUARD, alone, with XVM_OS_STATE_MARKED, or with that and XVM_OS_STATE_SHUT, or
+ *      XVM_OS_STATE_MAPPED, alone.
  *   2  Above level 0 a state stands for all pages below it, or is MIXED. Below a state that is not
  *      MIXED nothing is looked at.
  *   3  States that are all equal below an entry are one state in that entry.
  *   4  No entry is MIXED whose level 0 part has no memory.
- *   5  As long as simple is a number, all entries of the book are reserved.
+ *   5  As long as simple is not XVM_OS_IN_BOOK, all entries of the book are reserved.
  *
  * The states live in a book: reserved address space behind the pages, committed piece by piece.
  * Level 0 gets memory for a whole level 2 entry at a time, before the first page there is
@@ -44,10 +48,12 @@ enum {
     XVM_OS_STATE_MARKED =
         32,                 /* a light guard; without it the page is closed, as reserved ones are */
     XVM_OS_STATE_SHUT = 64, /* and closed beneath the mark: to open it again was refused */
+    XVM_OS_STATE_MAPPED = 128, /* of a view of a share: neither reserved nor committed */
     XVM_OS_STATE_MIXED = 255
 };
 
 #define XVM_OS_IN_BOOK SIZE_MAX
+#define XVM_OS_ALL_MAPPED (SIZE_MAX - 1)
 
 /* Equal pages in a row: [from, to), in pages. */
 typedef struct xvm_os_run {

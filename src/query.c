@@ -6,7 +6,8 @@
  *     spans        |  mapping  |free| R | R |   W  | R |m|  mapping  |  free  |
  *
  *   1  Within a region only the region counts: the system may have joined its pages with those of a
- *      neighbour, and cannot tell what is committed without access from what is reserved.
+ *      neighbour, and cannot tell what is committed without access from what is reserved. But where
+ *      one view ends and the next one begins, and what may be done with them, only the system knows.
  *   2  A walk takes the system's mappings in their order, and never goes back: each span begins
  *      where the one before ended, whatever other threads do meanwhile.
  */
@@ -42,7 +43,9 @@ static xvm_span span_of_region(const xvm_os_found *found)
 
     span.name = found->name;
     span.locked = (found->state & XVM_OS_STATE_LOCKED) != 0 ? span.size : 0;
-    if ((found->state & XVM_OS_STATE_GUARD) != 0) {
+    if (found->state == XVM_OS_STATE_MAPPED) {
+        span.state = XVM_MAPPED;
+    } else if ((found->state & XVM_OS_STATE_GUARD) != 0) {
         span.state = XVM_GUARD;
     } else if (protection == XVM_OS_STATE_RESERVED) {
         span.state = XVM_RESERVED;
@@ -84,6 +87,22 @@ static uintptr_t top(void)
 
 /* --- one address ------------------------------------------------------------------------------ */
 
+/* The view around an address in pages that a region knows to be mapped. */
+static xvm_os_answer ask_for_view(const void *address, const xvm_os_found *mapped, xvm_span *out)
+{
+    xvm_os_found view = *mapped;
+    xvm_os_mapping m;
+    xvm_os_answer answer = xvm_os_find_mapping(address, &m);
+
+    if (answer.status != XVM_OK)
+        return answer;
+    view.from = later(m.base, mapped->from);
+    view.to = earlier(m.base + m.size, mapped->to);
+    *out = span_of_region(&view);
+    out->protection = m.protection;
+    return answer;
+}
+
 /* Outside of all regions, which begin and end where between does. */
 static xvm_os_answer ask_system(const void *address, const xvm_os_found *between, xvm_span *out)
 {
@@ -113,10 +132,12 @@ xvm_status xvm_query(const void *address, xvm_span *out)
     if (out == NULL)
         return xvm_os_fail_at(&site, (xvm_os_answer){XVM_E_INVALID, 0});
     *out = (xvm_span){0};
-    if (xvm_os_register_find((uintptr_t)address, &found))
-        *out = span_of_region(&found);
-    else
+    if (!xvm_os_register_find((uintptr_t)address, &found))
         answer = ask_system(address, &found, out);
+    else if (found.state == XVM_OS_STATE_MAPPED)
+        answer = ask_for_view(address, &found, out);
+    else
+        *out = span_of_region(&found);
     if (has_memory(out->state))
         out->resident = xvm_os_resident(out->base, out->size);
     return xvm_os_fail_at(&site, answer);
@@ -133,7 +154,7 @@ typedef struct walk {
 } walk;
 
 /* All up to end: of regions what they know, in whole runs, even when the last of them goes on behind
- * end; of the rest that it is m. */
+ * end; of the rest, and of views, that it is m. */
 static void cover(walk *w, uintptr_t end, const xvm_os_mapping *m)
 {
     xvm_os_found found;
@@ -142,7 +163,11 @@ static void cover(walk *w, uintptr_t end, const xvm_os_mapping *m)
     while (w->at < end && !w->is_over) {
         if (xvm_os_register_find(w->at, &found)) {
             found.from = w->at;
+            if (found.state == XVM_OS_STATE_MAPPED)
+                found.to = earlier(found.to, end);
             span = span_of_region(&found);
+            if (span.state == XVM_MAPPED)
+                span.protection = m->protection;
         } else {
             found.to = earlier(found.to, end);
             span = span_of_system(w->at, found.to, m);

@@ -41,6 +41,7 @@ static void count_run(xvm_region *region, const xvm_os_run *run, bool out)
     count(&region->own.committed, is_wanted(COMMITTED, run->state), run, out);
     count(&region->own.locked, is_wanted(LOCKED, run->state), run, out);
     count(&region->own.guarded, is_wanted(GUARDED, run->state), run, out);
+    count(&region->own.mapped, is_wanted(MAPPED, run->state), run, out);
 }
 
 static void note_runs(xvm_region *region, range r, want w, unsigned keep, unsigned set)
@@ -54,7 +55,7 @@ static void note_runs(xvm_region *region, range r, want w, unsigned keep, unsign
         count_run(region, &run, false);
         xvm_os_pagemap_set(region, run.from, run.to, run.state);
     }
-    if (region->own.committed == 0 && region->own.guarded == 0)
+    if (region->own.committed == 0 && region->own.guarded == 0 && region->own.mapped == 0)
         xvm_os_pagemap_restart(region);
     xvm_os_register_simple(region);
 }

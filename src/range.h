@@ -3,7 +3,8 @@
  *
  *     check the range --> look up what its pages are --> ask the system --> note the result
  *
- *   1  committed, locked and guarded are the numbers of pages with such a state; locked <= committed.
+ *   1  committed, locked, guarded and mapped are the numbers of pages with such a state; locked <=
+ *      committed.
  *   2  States change after the last step that can fail, under the lock, never around a system call.
  *      What a failed call has to undo is what the unchanged states say.
  *   3  What a budget is charged for is what is committed: noting returns the charge of pages that are
@@ -36,16 +37,17 @@ typedef struct want {
 } want;
 
 static const want ANY = {0, 0, false};
-static const want UNCOMMITTED = {XVM_OS_STATE_PROTECTION, 0, false}; /* reserved, or a guard */
+static const want UNCOMMITTED = {XVM_OS_STATE_PROTECTION, 0, false}; /* reserved, guard, mapped */
 static const want COMMITTED = {XVM_OS_STATE_PROTECTION, 0, true};
 static const want UNTOUCHED = {255, XVM_OS_STATE_RESERVED, false};
-static const want USED = {255, XVM_OS_STATE_RESERVED, true}; /* committed, or a guard */
+static const want USED = {255, XVM_OS_STATE_RESERVED, true}; /* committed, guard, mapped */
 static const want INACCESSIBLE = {XVM_OS_STATE_PROTECTION, XVM_NO_ACCESS, false};
 static const want LOCKED = {XVM_OS_STATE_LOCKED, XVM_OS_STATE_LOCKED, false};
 static const want UNLOCKED = {XVM_OS_STATE_LOCKED, XVM_OS_STATE_LOCKED, true};
 static const want GUARDED = {XVM_OS_STATE_GUARD, XVM_OS_STATE_GUARD, false};
 static const want MARKED = {XVM_OS_STATE_MARKED, XVM_OS_STATE_MARKED, false};
 static const want SHUT = {XVM_OS_STATE_SHUT, XVM_OS_STATE_SHUT, false};
+static const want MAPPED = {255, XVM_OS_STATE_MAPPED, false};
 static const want SPECIAL = {255, XVM_READ_WRITE, true}; /* all but plain memory, unlocked */
 static const want UNGUARDED = {XVM_OS_STATE_GUARD, XVM_OS_STATE_GUARD, true};
 
@@ -141,6 +143,14 @@ typedef struct survey {
 } survey;
 
 survey xvm_os_survey(const xvm_region *region, range r, want w);
+
+/* Is a page of the range one of a view? Nothing but unmap and release changes those. Regions without
+ * views are not looked through. */
+static inline bool has_views(const xvm_region *region, range r)
+{
+    return __atomic_load_n(&region->own.mapped, __ATOMIC_RELAXED) != 0 &&
+           !is_empty(xvm_os_survey(region, r, MAPPED).wanted);
+}
 
 /* --- noting ----------------------------------------------------------------------------------- */
 

@@ -255,6 +255,14 @@ static xvm_os_answer finish(xvm_region *region, const xvm_reserve_options *o)
 
 /* --- release ---------------------------------------------------------------------------------- */
 
+/* The pages, and what lies with them. */
+static xvm_os_answer release_pages(const xvm_region *region)
+{
+    if (region->own.simple == XVM_OS_ALL_MAPPED)
+        return xvm_os_unmap(region->own.os_base, region->own.os_size);
+    return xvm_os_release(region->own.os_base, region->own.os_size);
+}
+
 /* All that the handle holds, in an order in which each step can be the last. */
 static xvm_os_answer give_back(xvm_region *region)
 {
@@ -262,11 +270,11 @@ static xvm_os_answer give_back(xvm_region *region)
     xvm_os_answer answer;
 
     if (region->own.os_base != NULL) {
-        answer = xvm_os_release(region->own.os_base, region->own.os_size);
+        answer = release_pages(region);
         if (answer.status != XVM_OK)
             return answer;
         region->own.os_base = region->base = NULL;
-        region->size = region->own.committed = 0;
+        region->size = region->own.committed = region->own.mapped = 0;
         if (region->own.budget != NULL)
             xvm_os_budget_return(region->own.budget, charge);
     }
@@ -386,6 +394,7 @@ void xvm_region_usage(const xvm_region *region, xvm_usage *out)
     out->committed = LOAD(&region->own.committed) << region->own.page_shift;
     out->locked = LOAD(&region->own.locked) << region->own.page_shift;
     out->guarded = LOAD(&region->own.guarded) << region->own.page_shift;
+    out->mapped = LOAD(&region->own.mapped) << region->own.page_shift;
     while (next_run(region, &at, region->own.pages, COMMITTED, &run)) {
         void *start = address_of(region, run.from);
         size_t size = size_of(region, run.from, run.to);

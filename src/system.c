@@ -51,6 +51,8 @@ static xvm_system_info collect(void)
         info.features |= XVM_HAS_LIGHT_GUARDS | XVM_HAS_FINE_SPARSE;
     if (xvm_os_move_least() != SIZE_MAX)
         info.features |= XVM_HAS_MOVE;
+    if (xvm_os_can_map_over())
+        info.features |= XVM_HAS_MAP_INTO;
     if (!facts.counts_mappings)
         info.features |= XVM_HAS_FINE_SPARSE;
     return info;

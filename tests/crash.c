@@ -58,10 +58,42 @@ CRASH(write_after_release)
         touch(base);
 }
 
+CRASH(write_to_a_view_for_reading)
+{
+    xvm_map_options reading = {.protection = XVM_READ};
+    xvm_region view = {0};
+    xvm_share share;
+
+    (void)r;
+    if (xvm_share_create(&share, 1, NULL) == XVM_OK &&
+        xvm_share_map(&share, 0, 0, &reading, &view, 0) == XVM_OK)
+        touch(view.base);
+}
+
+CRASH(write_to_an_unmapped_view)
+{
+    xvm_region view = {0};
+    unsigned char *base;
+    xvm_share share;
+
+    (void)r;
+    if (xvm_share_create(&share, 1, NULL) != XVM_OK ||
+        xvm_share_map(&share, 0, 0, NULL, &view, 0) != XVM_OK)
+        return;
+    base = view.base;
+    if (xvm_share_unmap(&view, 0, view.size) == XVM_OK)
+        touch(base);
+}
+
 static const crash_case cases[] = {
-    {"write_to_reserved", write_to_reserved},       {"write_to_decommitted", write_to_decommitted},
-    {"write_to_read_only", write_to_read_only},     {"write_to_no_access", write_to_no_access},
-    {"write_behind_the_end", write_behind_the_end}, {"write_after_release", write_after_release},
+    {"write_to_a_view_for_reading", write_to_a_view_for_reading},
+    {"write_to_an_unmapped_view", write_to_an_unmapped_view},
+    {"write_to_reserved", write_to_reserved},
+    {"write_to_decommitted", write_to_decommitted},
+    {"write_to_read_only", write_to_read_only},
+    {"write_to_no_access", write_to_no_access},
+    {"write_behind_the_end", write_behind_the_end},
+    {"write_after_release", write_after_release},
 };
 
 int main(int argc, char **argv)

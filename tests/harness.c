@@ -8,6 +8,7 @@ enum { SKIPPED = 77, UNKNOWN = 2 };
 static test_case *cases, **end = &cases;
 static jmp_buf after_skip;
 static bool one_case;
+static const char *the_argument;
 
 void test_register(test_case *c)
 {
@@ -51,23 +52,35 @@ static void run(test_case *c)
         c->run();
 }
 
-int main(int argc, char **argv)
+const char *test_argument(void)
+{
+    return the_argument;
+}
+
+/* All cases, or one. */
+int test_run(const char *name, const char *argument)
 {
     int ran = 0;
 
-    setvbuf(stdout, NULL, _IONBF, 0);
-    one_case = argc > 1;
-    choose_pages();
-    for (test_case *c = cases; c != NULL; c = c->next) {
-        if (one_case && strcmp(argv[1], "--list") == 0)
-            puts(c->name);
-        else if (!one_case || strcmp(argv[1], c->name) == 0)
+    the_argument = argument;
+    one_case = name != NULL;
+    for (test_case *c = cases; c != NULL; c = c->next)
+        if (name == NULL ? !c->elsewhere : strcmp(name, c->name) == 0) {
             run(c);
-        else
-            continue;
-        ran++;
-    }
+            ran++;
+        }
     if (ran == 0)
         fprintf(stderr, "no such case\n");
     return ran != 0 ? 0 : UNKNOWN;
+}
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IONBF, 0);
+    choose_pages();
+    if (argc < 2 || strcmp(argv[1], "--list") != 0)
+        return test_run(argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
+    for (test_case *c = cases; c != NULL; c = c->next)
+        puts(c->name);
+    return 0;
 }

@@ -26,14 +26,21 @@ typedef struct test_case {
     const char *name;
     void (*run)(void);
     struct test_case *next;
+    bool elsewhere; /* by run_elsewhere only */
 } test_case;
 
 void test_register(test_case *c);
+int test_run(const char *name, const char *argument);
 void test_skip(const char *why);
 
-#define TEST(n)                                                                                    \
+#define TEST(n) TEST_CASE(n, false)
+
+/* What another process does for a test. */
+#define ELSEWHERE(n) TEST_CASE(n, true)
+
+#define TEST_CASE(n, elsewhere)                                                                    \
     static void n(void);                                                                           \
-    static test_case n##_case = {#n, n, NULL};                                                     \
+    static test_case n##_case = {#n, n, NULL, elsewhere};                                          \
     __attribute__((constructor)) static void n##_register(void)                                    \
     {                                                                                              \
         test_register(&n##_case);                                                                  \
@@ -75,6 +82,16 @@ bool faults_on_write(volatile void *address);
 /* Runs work(context, i) for i in [0, count), each in its own thread, and waits for all. */
 void sleep_for(unsigned milliseconds);
 void run_threads(int count, void (*work)(void *context, int index), void *context);
+
+/* Runs ELSEWHERE(name) of this program in another process, and waits for it: its exit status. */
+int run_elsewhere(const char *name, const char *argument);
+
+/* The argument, there; NULL here. */
+const char *test_argument(void);
+
+/* Another one for each process that is running, and a file that goes, with a path in UTF-8. */
+unsigned process_number(void);
+void remove_file(const char *path);
 
 /* errno, GetLastError. */
 void set_last_error(int code);

@@ -182,7 +182,7 @@ static void compare(const xvm_region *r, const unsigned char *model, size_t page
 static void play(uint64_t seed, size_t pages, int steps)
 {
     static const unsigned states[] = {XVM_OS_STATE_RESERVED, XVM_READ_WRITE, XVM_READ_WRITE,
-                                      XVM_READ | XVM_OS_STATE_LOCKED};
+                                      XVM_READ | XVM_OS_STATE_LOCKED, XVM_OS_STATE_MAPPED};
     unsigned char *model = calloc(1, pages);
     xvm_region r = start(pages);
     size_t from, to;
@@ -190,7 +190,7 @@ static void play(uint64_t seed, size_t pages, int steps)
     CHECK(model != NULL);
     printf("seed %llu, %zu pages\n", (unsigned long long)seed, pages);
     for (int i = 0; i < steps; i++) {
-        unsigned state = states[test_random(&seed) % 4];
+        unsigned state = states[test_random(&seed) % 5];
 
         random_range(&seed, pages, &from, &to);
         set(&r, from, to, state);
@@ -212,6 +212,32 @@ TEST(random_changes_match_a_plain_array)
     }
 }
 
+TEST(mapped_pages_are_a_state_like_others)
+{
+    xvm_region r = start(1024);
+
+    set(&r, 0, 600, XVM_READ_WRITE);
+    set(&r, 700, 800, XVM_OS_STATE_MAPPED);
+    check_run(&r, 0, 1024, 600, XVM_READ_WRITE);
+    check_run(&r, 600, 1024, 700, XVM_OS_STATE_RESERVED);
+    check_run(&r, 700, 1024, 800, XVM_OS_STATE_MAPPED);
+    set(&r, 0, 1024, XVM_OS_STATE_MAPPED);
+    check_run(&r, 3, 1024, 1024, XVM_OS_STATE_MAPPED);
+    set(&r, 0, 1024, XVM_OS_STATE_RESERVED);
+    check_run(&r, 0, 1024, 1024, XVM_OS_STATE_RESERVED);
+    stop(&r);
+}
+
+TEST(a_region_that_is_a_view_needs_no_book)
+{
+    xvm_region r = {.own = {.pages = 1000, .simple = XVM_OS_ALL_MAPPED}};
+
+    check_run(&r, 0, 1000, 1000, XVM_OS_STATE_MAPPED);
+    check_run(&r, 999, 1000, 1000, XVM_OS_STATE_MAPPED);
+    check_run(&r, 5, 7, 7, XVM_OS_STATE_MAPPED);
+    CHECK_EQUAL(xvm_os_pagemap_check(&r), 0);
+}
+
 /* The check finds each rule broken: it is the tests' own measure. */
 TEST(the_check_sees_what_it_should)
 {
@@ -221,6 +247,9 @@ TEST(the_check_sees_what_it_should)
     r.own.level[0][0] |= 0x60; /* no state */
     CHECK_EQUAL(xvm_os_pagemap_check(&r), 1);
     r.own.level[0][0] &= ~(size_t)0x60;
+    r.own.level[0][0] |= XVM_OS_STATE_MAPPED | XVM_READ; /* mapped pages have no protection here */
+    CHECK_EQUAL(xvm_os_pagemap_check(&r), 1);
+    r.own.level[0][0] &= ~(size_t)255;
     r.own.level[1][0] = (r.own.level[1][0] & 255) | 0x6000; /* the second entry: no state */
     CHECK_EQUAL(xvm_os_pagemap_check(&r), 2);
     r.own.level[1][0] |= 0xff00; /* MIXED over equal pages */

@@ -28,7 +28,7 @@ may_include '<(limits|stdbool|stddef|stdint|string)\.h>|"xvm/[a-z]+\.h"' include
 may_include '<[a-z_]+>|"xvm/xvm\.h"' include/xvm/*.hpp # C++ itself
 may_include "$plain|\"xvm/[a-z]+\.h\"" src/pages.h src/os.h
 may_include "$plain|\"(os|pages|thread_id|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h src/text.h
-may_include '<.*>|"(call|cgroup|kept|lock|os|pages|path|read|tell|thread_id)\.h"' src/posix/*.[ch] src/win32/*.[ch]
+may_include '<.*>|"(call|cgroup|kept|lock|os|pages|path|read|shared|tell|thread_id)\.h"' src/posix/*.[ch] src/win32/*.[ch]
 for file in src/*.c; do
     case $clients in
     *"$file"*) ;;

@@ -18,7 +18,10 @@
  *      call.
  *   5  A failed call leaves every page as it was: what was half done is undone. Where the system
  *      refuses the undoing as well, the region goes on knowing what is true.
- *   6  XVM_E_SYSTEM, in every call, is a refusal that has no cause listed there; xvm_system_error()
+ *   6  Pages of a view (share.h) are neither reserved nor committed. Calls that need committed pages
+ *      answer XVM_E_NOT_COMMITTED for them, and commit, decommit and guard XVM_E_ADDRESS_TAKEN, before
+ *      anything is touched: only xvm_share_unmap and xvm_release end a view.
+ *   7  XVM_E_SYSTEM, in every call, is a refusal that has no cause listed there; xvm_system_error()
  *      has the code.
  */
 #ifndef XVM_REGION_H
@@ -105,9 +108,9 @@ typedef struct xvm_region {
     size_t size; /* a multiple of the page size */
     struct {
         size_t pages, simple, booked; /* states: what is known of each page, see src/pagemap.h */
-        size_t committed, locked, guarded; /* pages */
-        unsigned lock;                     /* held for book-keeping, never during a system call */
-        unsigned open, opening;            /* sparse: chunks that can be committed into, bits */
+        size_t committed, locked, guarded, mapped; /* pages */
+        unsigned lock;          /* held for book-keeping, never during a system call */
+        unsigned open, opening; /* sparse: chunks that can be committed into, bits */
         unsigned node, flags;
         unsigned char page_shift, unit_shift, chunk_shift, has_head;
         unsigned char fork, dump, huge, sparse;
@@ -156,12 +159,13 @@ XVM_API xvm_status xvm_reserve(xvm_region *region, size_t size, const xvm_reserv
 /* Gives the whole reservation back, committed, locked or not.
  *
  * region     a handle all zero is XVM_OK
- * result     the handle is all zero; the addresses may be used again at once
+ * result     the handle is all zero; the addresses may be used again at once. Views in it are
+ *            unmapped
  * errors     XVM_E_INVALID: region NULL. XVM_E_MAP_LIMIT: the mapping limit is reached and the
  *            system would have to split a mapping; the region is whole and can be released later
  * threads    not while another thread uses the region
  * linux      munmap of the whole range
- * windows    VirtualFree(base, 0, MEM_RELEASE)
+ * windows    VirtualFree(base, 0, MEM_RELEASE); UnmapViewOfFile for a region that is a view
  * since      0.1
  */
 XVM_API xvm_status xvm_release(xvm_region *region);
@@ -171,10 +175,10 @@ XVM_API xvm_status xvm_release(xvm_region *region);
  * offset,size  rounded outward to commit units
  * result       the whole range is committed; pages that were committed keep their bytes and their
  *              protection; guards in it are gone
- * errors       XVM_E_INVALID: range. XVM_E_BUDGET: a budget refuses. XVM_E_COMMIT_LIMIT: the system
- *              refuses the charge. XVM_E_MAP_LIMIT: too many separate runs. The pressure callbacks
- *              of the budget have been called, and all has been tried once more. On error the pages
- *              that were reserved are reserved again
+ * errors       XVM_E_INVALID: range. XVM_E_ADDRESS_TAKEN: a page is mapped. XVM_E_BUDGET: a budget
+ *              refuses. XVM_E_COMMIT_LIMIT: the system refuses the charge. XVM_E_MAP_LIMIT: too
+ *              many separate runs. The pressure callbacks of the budget have been called, and all
+ *              has been tried once more. On error the pages that were reserved are reserved again
  * threads      any, on different pages
  * linux        mprotect(READ|WRITE) for each run of reserved pages: charged against the overcommit
  *              limit and RLIMIT_DATA; resident from the first touch on. Sparse, and over guards:
@@ -191,8 +195,8 @@ XVM_API xvm_status xvm_commit(xvm_region *region, size_t offset, size_t size);
  * result       the range is reserved: a touch faults, memory and charge are returned, locks
  *              dropped, guards gone; the next commit finds zeros. Policies of the region (fork,
  *              dump, huge pages, node, name) hold for that commit too
- * errors       XVM_E_INVALID: range. XVM_E_MAP_LIMIT: the mapping limit is reached and the kernel
- *              has no other way either. XVM_E_PINNED: explicit huge pages. On error the bytes are
+ * errors       XVM_E_INVALID: range. XVM_E_ADDRESS_TAKEN: a page is mapped. XVM_E_MAP_LIMIT: the
+ *              mapping limit is reached and the kernel has no other way either. XVM_E_PINNED: explicit huge pages. On error the bytes are
  *              intact, but for those of a range larger than 2 MiB, of which some may be zero. In a
  *              sparse region pages before the refused ones are reserved already
  * threads      any, on different pages
@@ -256,8 +260,8 @@ XVM_API xvm_status xvm_discard_ranges(xvm_region *region, const xvm_range *range
  * result        to has the bytes that from had; from reads as zero. Both stay committed, with their
  *               protection and locks. Advice given to from may go with the bytes. Where pages were
  *               moved instead of bytes, from has no memory until it is written
- * errors        XVM_E_INVALID: a range, or they overlap. XVM_E_NOT_COMMITTED: a page is reserved or a
- *               guard. XVM_E_PERMISSION: a page is not readable and writable. XVM_E_COMMIT_LIMIT,
+ * errors        XVM_E_INVALID: a range, or they overlap. XVM_E_NOT_COMMITTED: a page is reserved, a
+ *               guard or mapped. XVM_E_PERMISSION: a page is not readable and writable. XVM_E_COMMIT_LIMIT,
  *               XVM_E_MAP_LIMIT: the system took pages of to away and refused to give them back: those
  *               are guards now. On error from has its bytes; those of to may be lost
  * threads       any, on different pages
@@ -274,12 +278,12 @@ XVM_API xvm_status xvm_move(xvm_region *region, size_t to, size_t from, size_t s
 
 /* Makes pages that nobody may touch: between buffers, behind stacks.
  *
- * offset,size  whole pages, of any state
+ * offset,size  whole pages, of any state but mapped
  * result       a touch faults; contents are lost, locks dropped. The pages are neither reserved nor
  *              committed: lock, protect and prefault refuse them, commit makes them usable again,
  *              zero, and decommit makes them reserved
- * errors       XVM_E_INVALID: range not of whole pages. XVM_E_MAP_LIMIT: where a guard costs
- *              mappings. XVM_E_PINNED: explicit huge pages. On error pages before the refused one
+ * errors       XVM_E_INVALID: range not of whole pages. XVM_E_ADDRESS_TAKEN: a page is mapped.
+ *              XVM_E_MAP_LIMIT: where a guard costs mappings. XVM_E_PINNED: explicit huge pages. On error pages before the refused one
  *              may be guarded, the others are as before
  * threads      any, on different pages
  * linux        MADV_GUARD_INSTALL (6.13): no mapping, and the charge stays with the pages around
@@ -416,13 +420,14 @@ XVM_API xvm_huge xvm_region_huge(const xvm_region *region);
 typedef struct xvm_usage {
     size_t reserved, committed, locked, guarded; /* own counters, exact */
     size_t resident;                             /* asked of the system */
-    size_t huge; /* of it in huge pages; 0 where the system does not tell */
+    size_t huge;   /* of it in huge pages; 0 where the system does not tell */
+    size_t mapped; /* of views of shares; an own counter, exact */
 } xvm_usage;
 
 /* Tells what a region holds.
  *
  * out        all zero for a region that holds nothing
- * result     reserved, committed, locked and guarded are exact; resident and huge are what the
+ * result     reserved, committed, locked, guarded and mapped are exact; resident and huge are what the
  *            system had in memory while it was asked, page by page
  * threads    any
  * linux      PAGEMAP_SCAN (6.7) over the committed runs, which leaves out the common page of zeros;
@@ -437,7 +442,7 @@ typedef enum xvm_state {
     XVM_FREE = 0,  /* nobody has it */
     XVM_RESERVED,  /* a touch faults; no memory is promised */
     XVM_COMMITTED, /* private memory */
-    XVM_MAPPED,    /* a file, or shared memory */
+    XVM_MAPPED,    /* a file, or shared memory: a view of share.h, or any other */
     XVM_GUARD      /* a guard in memory that is committed around it */
 } xvm_state;
 

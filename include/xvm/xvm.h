@@ -24,6 +24,8 @@
 #include "xvm/offset.h"
 #include "xvm/pool.h"
 #include "xvm/region.h"
+#include "xvm/ring.h"
+#include "xvm/share.h"
 #include "xvm/status.h"
 #include "xvm/system.h"
 #include "xvm/testing.h"

@@ -746,8 +746,104 @@ void xvm_os_tell_dead(const void *address, size_t size)
     (void)size;
 }
 
+/* --- rings: memory cannot be there twice ------------------------------------------------------ */
+
+xvm_os_answer xvm_os_map_twice(const xvm_os_share *share, xvm_os_twice *twice)
+{
+    (void)share;
+    (void)twice;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+xvm_os_answer xvm_os_unmap_twice(xvm_os_twice *twice)
+{
+    (void)twice;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
 void xvm_os_stop(const char *message, size_t size)
 {
     fwrite(message, 1, size, stderr);
     abort();
+}
+
+/* --- shares: the memory of one place cannot be seen in another ---------------------------------- */
+
+xvm_os_answer xvm_os_share_create(const char *name, uint64_t size, xvm_os_share *out)
+{
+    (void)name;
+    (void)size;
+    (void)out;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+xvm_os_answer xvm_os_share_open(const char *name, int writable, xvm_os_share *out)
+{
+    (void)name;
+    (void)writable;
+    (void)out;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+void xvm_os_share_close(const xvm_os_share *share, const char *name)
+{
+    (void)share;
+    (void)name;
+}
+
+xvm_os_answer xvm_os_file_open(const char *path, xvm_file_mode mode, xvm_os_share *out)
+{
+    (void)path;
+    (void)mode;
+    (void)out;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+xvm_os_answer xvm_os_share_size(const xvm_os_share *share, uint64_t *size)
+{
+    *size = share->size;
+    return answer(XVM_OK, 0);
+}
+
+xvm_os_answer xvm_os_share_resize(xvm_os_share *share, uint64_t size)
+{
+    (void)share;
+    (void)size;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+int xvm_os_can_map_over(void)
+{
+    return 0;
+}
+
+xvm_os_answer xvm_os_map(const xvm_os_share *share, const xvm_os_view *view, void **at)
+{
+    (void)share;
+    (void)view;
+    (void)at;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+xvm_os_answer xvm_os_unmap(void *address, size_t size)
+{
+    (void)address;
+    (void)size;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+xvm_os_answer xvm_os_unmap_over(void *address, size_t size)
+{
+    (void)address;
+    (void)size;
+    return answer(XVM_E_UNSUPPORTED, 0);
+}
+
+xvm_os_answer xvm_os_flush(const xvm_os_share *share, void *address, size_t size, int to_disk)
+{
+    (void)share;
+    (void)address;
+    (void)size;
+    (void)to_disk;
+    return answer(XVM_E_UNSUPPORTED, 0);
 }

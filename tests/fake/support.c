@@ -28,6 +28,21 @@ void run_threads(int count, void (*work)(void *context, int index), void *contex
     fake_end_thread();
 }
 
+int run_elsewhere(const char *name, const char *argument)
+{
+    return test_run(name, argument);
+}
+
+unsigned process_number(void)
+{
+    return 1;
+}
+
+void remove_file(const char *path)
+{
+    (void)remove(path);
+}
+
 static int last_error;
 
 void set_last_error(int code)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -83,6 +84,27 @@ void run_threads(int count, void (*work)(void *context, int index), void *contex
     }
     for (int i = 0; i < count; i++)
         CHECK(pthread_join(workers[i].thread, NULL) == 0);
+}
+
+int run_elsewhere(const char *name, const char *argument)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0)
+        exit(test_run(name, argument));
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+unsigned process_number(void)
+{
+    return (unsigned)getpid();
+}
+
+void remove_file(const char *path)
+{
+    (void)unlink(path);
 }
 
 void set_last_error(int code)

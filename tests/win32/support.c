@@ -83,6 +83,36 @@ void run_threads(int count, void (*work)(void *context, int index), void *contex
     }
 }
 
+int run_elsewhere(const char *name, const char *argument)
+{
+    STARTUPINFOA start = {.cb = sizeof start};
+    PROCESS_INFORMATION process;
+    char self[MAX_PATH], command[2 * MAX_PATH];
+    DWORD status;
+
+    CHECK(GetModuleFileNameA(NULL, self, sizeof self) != 0);
+    snprintf(command, sizeof command, "\"%s\" %s %s", self, name, argument);
+    CHECK(CreateProcessA(self, command, NULL, NULL, TRUE, 0, NULL, NULL, &start, &process));
+    CHECK(WaitForSingleObject(process.hProcess, INFINITE) == WAIT_OBJECT_0);
+    CHECK(GetExitCodeProcess(process.hProcess, &status));
+    CloseHandle(process.hThread);
+    CloseHandle(process.hProcess);
+    return (int)status;
+}
+
+unsigned process_number(void)
+{
+    return (unsigned)GetCurrentProcessId();
+}
+
+void remove_file(const char *path)
+{
+    WCHAR wide[MAX_PATH];
+
+    if (MultiByteToWideChar(CP_UTF8, 0, path, -1, wide, MAX_PATH) != 0)
+        (void)DeleteFileW(wide);
+}
+
 void set_last_error(int code)
 {
     SetLastError((DWORD)code);
