@@ -8,10 +8,7 @@
 namespace
 {
 struct heap_deleter {
-    void operator()(xvm_heap *heap) const
-    {
-        xvm_heap_destroy(heap);
-    }
+    void operator()(xvm_heap *heap) const { xvm_heap_destroy(heap); }
 };
 } // namespace
 
