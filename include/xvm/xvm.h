@@ -13,7 +13,7 @@
 
 /* The version has this one home; CMake reads it from here. */
 #define XVM_VERSION_MAJOR 0
-#define XVM_VERSION_MINOR 4
+#define XVM_VERSION_MINOR 5
 #define XVM_VERSION_PATCH 0
 
 #include "xvm/arena.h"
