@@ -236,6 +236,12 @@ xvm_os_answer xvm_os_take_written(xvm_watch_method method, void *address, size_t
                                   xvm_os_piece *pieces, size_t capacity, size_t *count,
                                   void **reached);
 
+/* handle is called from now on, with the address, on the thread itself, for each write that the
+ * protection of a page refuses. It takes no lock that the thread may have. 1: the write is tried again.
+ * 0: it is none of ours, and goes where it would have gone without us. For as long as the process lives; the
+ * same handle at every call. */
+xvm_os_answer xvm_os_catch_writes(int (*handle)(const void *address));
+
 /* --- threads ---------------------------------------------------------------------------------- */
 
 /* What refused. */

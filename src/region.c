@@ -262,9 +262,12 @@ static xvm_os_answer give_back(xvm_region *region)
     xvm_os_answer answer;
 
     if (region->own.os_base != NULL) {
+        xvm_os_watch_pause(region);
         answer = xvm_os_release(region->own.os_base, region->own.os_size);
-        if (answer.status != XVM_OK)
+        if (answer.status != XVM_OK) {
+            xvm_os_watch_return(region);
             return answer;
+        }
         region->own.os_base = region->base = NULL;
         region->size = region->own.committed = 0;
         if (region->own.budget != NULL)
