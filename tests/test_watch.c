@@ -561,7 +561,7 @@ TEST(no_write_beside_a_collect_is_lost)
 
 /* --- refused calls ---------------------------------------------------------------------------- */
 
-typedef xvm_status (*step)(xvm_region *r, xvm_watch_method method);
+typedef xvm_status (*action)(xvm_region *r, xvm_watch_method method);
 
 static xvm_status step_start(xvm_region *r, xvm_watch_method method)
 {
@@ -651,7 +651,7 @@ static xvm_status step_lock(xvm_region *r, xvm_watch_method method)
 
 /* One step with one call refused; how many were. Afterwards all that is committed can be written, and all that
  * was written is reported. */
-static size_t step_against(step take, const char *script, xvm_watch_method method,
+static size_t step_against(action take, const char *script, xvm_watch_method method,
                            xvm_commit_mode mode)
 {
     xvm_region r = reserve_pages(PAGES, mode);
@@ -682,6 +682,7 @@ static size_t step_against(step take, const char *script, xvm_watch_method metho
     xvm_region_usage(&r, &usage);
     CHECK(usage.committed >= PAGES / 2 * page || take == step_guard || take == step_decommit);
     CHECK_EQUAL(xvm_commit(&r, 24 * page, 8 * page), XVM_OK);
+    CHECK_EQUAL(xvm_protect(&r, 0, PAGES / 2 * page, XVM_READ_WRITE), XVM_OK);
     for (size_t i = 0; i < PAGES / 2; i += 5)
         at(&r, i)[1] = must[i] = 1;
     collect(&r, XVM_WATCH_RESET, 4, seen);
@@ -695,13 +696,16 @@ static size_t step_against(step take, const char *script, xvm_watch_method metho
 
 static void check_refusals(xvm_watch_method method)
 {
-    static const step steps[] = {step_start,    step_stop,    step_keep,  step_collect,
-                                 step_commit,   step_discard, step_guard, step_protect,
-                                 step_decommit, step_move,    step_lock};
+    static const action steps[] = {step_start,    step_stop,    step_keep,  step_collect,
+                                   step_commit,   step_discard, step_guard, step_protect,
+                                   step_decommit, step_move,    step_lock};
     char script[32];
     holdings before, after;
 
-    (void)step_against(step_collect, NULL, method, XVM_COMMIT_CHARGED); /* descriptors stay open */
+    xvm_limits limits;
+
+    CHECK_EQUAL(xvm_get_limits(&limits), XVM_OK); /* descriptors stay open */
+    (void)step_against(step_collect, NULL, method, XVM_COMMIT_CHARGED);
     look_at_process(&before);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         for (unsigned mode = 0; mode < 2; mode++)
@@ -746,26 +750,26 @@ TEST(a_refused_release_goes_on_watching)
 
 static void check_large(xvm_watch_method method)
 {
+    enum { PLACES = 8 };
     xvm_reserve_options o = {.commit_mode = XVM_COMMIT_SPARSE, .flags = XVM_RESERVE_WATCHED};
-    size_t size = sizeof size > 4 ? (size_t)1 << 30 << 6 : (size_t)1 << 28, apart = size / 64;
-    xvm_range ranges[8];
+    size_t size = (size_t)1 << (sizeof size > 4 ? 36 : 28), apart = size / PLACES, count;
+    xvm_range ranges[PLACES];
     xvm_region r;
-    size_t count;
 
     page = xvm_page_size();
     if (memory_is_emulated() || xvm_reserve(&r, size, &o) != XVM_OK)
         return;
     CHECK_EQUAL(xvm_watch_start_by(&r, 0, r.size, method), XVM_OK);
-    for (size_t i = 0; i < 64; i++)
+    for (size_t i = 0; i < PLACES; i++)
         CHECK_EQUAL(xvm_commit(&r, i * apart + i * page, 3 * page), XVM_OK);
-    CHECK_EQUAL(xvm_watch_collect(&r, XVM_WATCH_RESET, ranges, 8, &count), XVM_OK);
+    CHECK_EQUAL(xvm_watch_collect(&r, XVM_WATCH_RESET, ranges, PLACES, &count), XVM_OK);
     CHECK_EQUAL(count, 0);
-    for (size_t i = 0; i < 64; i += 20)
+    for (size_t i = 0; i < PLACES; i += 3)
         ((unsigned char *)r.base)[i * apart + i * page + page] = 1;
-    CHECK_EQUAL(xvm_watch_collect(&r, XVM_WATCH_RESET, ranges, 8, &count), XVM_OK);
-    CHECK_EQUAL(count, 4);
+    CHECK_EQUAL(xvm_watch_collect(&r, XVM_WATCH_RESET, ranges, PLACES, &count), XVM_OK);
+    CHECK_EQUAL(count, 3);
     for (size_t i = 0; i < count; i++)
-        CHECK_EQUAL(ranges[i].offset, 20 * i * (apart + page) + page);
+        CHECK_EQUAL(ranges[i].offset, 3 * i * (apart + page) + page);
     CHECK_EQUAL(xvm_release(&r), XVM_OK);
 }
 
@@ -774,64 +778,90 @@ TEST(few_pages_of_64_gib_are_found)
     with_each_method(check_large);
 }
 
+enum { BLOCKS = 400, HEAP = 8 << 20 };
+
+typedef struct heap_model {
+    xvm_region r;
+    xvm_heap *heap;
+    unsigned char *blocks[BLOCKS];
+    unsigned char *copy;
+    uint64_t seed;
+} heap_model;
+
+static void use_heap(heap_model *m, size_t round)
+{
+    for (size_t k = 0; k < 100; k++) {
+        size_t i = (size_t)(test_random(&m->seed) >> 30) % BLOCKS;
+        size_t size = (size_t)(test_random(&m->seed) >> 30) % (k % 50 == 0 ? 100000 : 2000);
+
+        xvm_heap_free(m->heap, m->blocks[i]);
+        m->blocks[i] = xvm_heap_alloc(m->heap, size);
+        if (m->blocks[i] != NULL)
+            memset(m->blocks[i], (int)(round + k), size);
+    }
+    if (round % 5 == 4)
+        xvm_heap_trim(m->heap, 0);
+}
+
+/* Does something for each run of equal pages in a range of the region; with NULL where they cannot be
+ * read. */
+static void for_each_span(heap_model *m, xvm_range range,
+                          void (*look)(unsigned char *copy, const unsigned char *bytes,
+                                       size_t size))
+{
+    size_t end = range.offset + range.size, step;
+    xvm_span span;
+
+    for (size_t p = range.offset; p < end; p += step) {
+        unsigned char *bytes = (unsigned char *)m->r.base + p;
+
+        CHECK_EQUAL(xvm_query(bytes, &span), XVM_OK);
+        step = (size_t)((unsigned char *)span.base + span.size - bytes);
+        step = step < end - p ? step : end - p;
+        look(m->copy + p,
+             span.state == XVM_COMMITTED && span.protection != XVM_NO_ACCESS ? bytes : NULL, step);
+    }
+}
+
+static void copy_span(unsigned char *copy, const unsigned char *bytes, size_t size)
+{
+    if (bytes != NULL)
+        memcpy(copy, bytes, size);
+    else
+        memset(copy, 0, size);
+}
+
+static void compare_span(unsigned char *copy, const unsigned char *bytes, size_t size)
+{
+    CHECK(bytes == NULL || memcmp(copy, bytes, size) == 0);
+}
+
 /* A heap works on, and what its region holds is what the reported pages hold. */
 static void check_heap(xvm_watch_method method)
 {
-    enum { BLOCKS = 400, HEAP = 8 << 20 };
-    static unsigned char *blocks[BLOCKS];
+    static heap_model m;
     xvm_reserve_options o = {.flags = XVM_RESERVE_WATCHED};
     xvm_range ranges[16];
-    uint64_t seed = 5;
-    size_t count, looks = 0;
-    unsigned char *copy = calloc(1, HEAP);
-    xvm_heap *heap;
-    xvm_region r;
+    size_t count;
 
-    memset(blocks, 0, sizeof blocks);
-    page = xvm_page_size();
-    CHECK(copy != NULL);
-    CHECK_EQUAL(xvm_reserve(&r, HEAP, &o), XVM_OK);
-    CHECK_EQUAL(xvm_watch_start_by(&r, 0, r.size, method), XVM_OK);
-    CHECK_EQUAL(xvm_heap_create_in(&heap, &r, NULL), XVM_OK);
-    for (size_t round = 0; round < 4000; round++) {
-        size_t i = (size_t)(test_random(&seed) >> 30) % BLOCKS;
-        size_t size = (size_t)(test_random(&seed) >> 30) % (round % 50 == 0 ? 100000 : 2000);
-
-        xvm_heap_free(heap, blocks[i]);
-        blocks[i] = xvm_heap_alloc(heap, size);
-        if (blocks[i] != NULL)
-            memset(blocks[i], (int)round, size);
-        if (round % 500 == 499)
-            xvm_heap_trim(heap, 0);
-        if (round % 100 != 99)
-            continue;
+    m = (heap_model){.copy = calloc(1, HEAP), .seed = 5};
+    CHECK(m.copy != NULL);
+    CHECK_EQUAL(xvm_reserve(&m.r, HEAP, &o), XVM_OK);
+    CHECK_EQUAL(xvm_watch_start_by(&m.r, 0, m.r.size, method), XVM_OK);
+    CHECK_EQUAL(xvm_heap_create_in(&m.heap, &m.r, NULL), XVM_OK);
+    for (size_t round = 0; round < 40; round++) {
+        use_heap(&m, round);
         do {
-            CHECK_EQUAL(xvm_watch_collect(&r, XVM_WATCH_RESET, ranges, 16, &count), XVM_OK);
-            for (size_t k = 0; k < count; k++)
-                for (size_t p = ranges[k].offset; p < ranges[k].offset + ranges[k].size;
-                     p += page) {
-                    xvm_span span;
-
-                    CHECK_EQUAL(xvm_query((unsigned char *)r.base + p, &span), XVM_OK);
-                    if (span.state == XVM_COMMITTED && span.protection != XVM_NO_ACCESS)
-                        memcpy(copy + p, (unsigned char *)r.base + p, page);
-                    else
-                        memset(copy + p, 0, page);
-                }
-            looks++;
+            CHECK_EQUAL(xvm_watch_collect(&m.r, XVM_WATCH_RESET, ranges, 16, &count), XVM_OK);
+            for (size_t i = 0; i < count; i++)
+                for_each_span(&m, ranges[i], copy_span);
         } while (count == 16);
-        for (size_t p = 0; p < r.size; p += page) {
-            xvm_span span;
-
-            CHECK_EQUAL(xvm_query((unsigned char *)r.base + p, &span), XVM_OK);
-            if (span.state == XVM_COMMITTED && span.protection != XVM_NO_ACCESS)
-                CHECK(memcmp(copy + p, (unsigned char *)r.base + p, page) == 0);
-        }
+        for_each_span(&m, (xvm_range){0, m.r.size}, compare_span);
     }
-    CHECK(looks >= 40);
-    xvm_heap_destroy(heap);
-    CHECK_EQUAL(xvm_release(&r), XVM_OK);
-    free(copy);
+    CHECK_EQUAL(xvm_heap_check(m.heap), XVM_OK);
+    xvm_heap_destroy(m.heap);
+    CHECK_EQUAL(xvm_release(&m.r), XVM_OK);
+    free(m.copy);
 }
 
 TEST(a_heap_in_a_watched_region_works_on)
