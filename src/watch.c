@@ -223,11 +223,6 @@ static xvm_os_answer make_record(xvm_region *region, range r, xvm_watch_method m
     return DONE;
 }
 
-static xvm_os_answer release_record(xvm_os_watched *w)
-{
-    return xvm_os_release(w->os_base, w->os_size);
-}
-
 static xvm_os_answer begin(xvm_os_watched *w)
 {
     xvm_os_answer answer = is_by_protection(w) ? xvm_os_fault_enter(w) : track(w, w->r);
@@ -235,18 +230,20 @@ static xvm_os_answer begin(xvm_os_watched *w)
     return answer.status == XVM_OK ? arm_all(w, w->r) : answer;
 }
 
-/* On failure it goes on, and what was not refused counts as written. */
+/* Pages are what their states say. On failure what was not refused counts as written. */
 static xvm_os_answer end(xvm_os_watched *w)
 {
-    xvm_os_answer answer;
+    if (is_by_protection(w))
+        return xvm_os_fault_open(w, XVM_OS_WATCH, w->r);
+    return xvm_os_untrack(w->method, address_of(w->region, w->r.from),
+                          size_of(w->region, w->r.from, w->r.to));
+}
 
-    if (!is_by_protection(w))
-        return xvm_os_untrack(w->method, address_of(w->region, w->r.from),
-                              size_of(w->region, w->r.from, w->r.to));
-    answer = xvm_os_fault_open(w, XVM_OS_WATCH, w->r);
-    if (answer.status == XVM_OK)
-        xvm_os_fault_leave(w);
-    return answer;
+static xvm_os_answer stop(xvm_region *region)
+{
+    xvm_os_answer answer = end(watch_of(region));
+
+    return answer.status == XVM_OK ? xvm_os_watch_release(region) : answer;
 }
 
 static bool works(const xvm_region *region, xvm_watch_method method)
@@ -255,7 +252,6 @@ static bool works(const xvm_region *region, xvm_watch_method method)
            (method == XVM_WATCH_PROTECT || xvm_os_can_track(method));
 }
 
-/* On failure nothing is watched; pages that stay closed then would fault for ever. */
 static xvm_os_answer start(xvm_region *region, range r, xvm_watch_method method)
 {
     xvm_os_answer answer;
@@ -266,22 +262,25 @@ static xvm_os_answer start(xvm_region *region, range r, xvm_watch_method method)
     answer = make_record(region, r, method, &w);
     if (answer.status != XVM_OK)
         return answer;
+    STORE_RELEASE(&region->own.watch, (void *)w);
     answer = begin(w);
-    if (answer.status == XVM_OK || end(w).status != XVM_OK) {
-        STORE_RELEASE(&region->own.watch, (void *)w);
-        return answer;
-    }
-    (void)release_record(w);
+    if (answer.status != XVM_OK)
+        (void)stop(region);
     return answer;
 }
 
 /* --- release ---------------------------------------------------------------------------------- */
 
+static bool has_slot(const xvm_os_watched *w)
+{
+    return w != NULL && w->slot != SIZE_MAX;
+}
+
 void xvm_os_watch_pause(xvm_region *region)
 {
     xvm_os_watched *w = watch_of(region);
 
-    if (w != NULL && w->slot != SIZE_MAX)
+    if (has_slot(w))
         xvm_os_fault_pause(w);
 }
 
@@ -289,21 +288,27 @@ void xvm_os_watch_return(xvm_region *region)
 {
     xvm_os_watched *w = watch_of(region);
 
-    if (w != NULL && w->slot != SIZE_MAX)
+    if (has_slot(w))
         xvm_os_fault_return(w);
 }
 
+/* Refused, the watch goes on as long as there are pages. */
 xvm_os_answer xvm_os_watch_release(xvm_region *region)
 {
     xvm_os_watched *w = watch_of(region);
-    xvm_os_answer answer = DONE;
+    size_t slot = has_slot(w) ? w->slot : SIZE_MAX;
+    xvm_os_answer answer;
 
     if (w == NULL)
         return DONE;
-    xvm_os_fault_leave(w);
-    answer = release_record(w);
-    if (answer.status == XVM_OK)
+    xvm_os_watch_pause(region);
+    answer = xvm_os_release(w->os_base, w->os_size);
+    if (answer.status == XVM_OK) {
         STORE(&region->own.watch, (void *)NULL);
+        xvm_os_fault_leave(slot);
+    } else if (region->base != NULL) {
+        xvm_os_watch_return(region);
+    }
     return answer;
 }
 
@@ -447,16 +452,11 @@ xvm_status xvm_watch_collect(xvm_region *region, xvm_watch_reset reset, xvm_rang
 
 xvm_status xvm_watch_stop(xvm_region *region)
 {
-    xvm_os_answer answer = DONE;
-
     if (region == NULL)
         return refuse(NULL, "watch_stop", XVM_OS_WATCH, 0, XVM_E_INVALID);
     if (!is_watched(region))
         return XVM_OK;
-    answer = end(region->own.watch);
-    if (answer.status == XVM_OK)
-        answer = xvm_os_watch_release(region);
-    return answer_for(region, "watch_stop", XVM_OS_WATCH, 0, answer);
+    return answer_for(region, "watch_stop", XVM_OS_WATCH, 0, stop(region));
 }
 
 void xvm_watch_look(const xvm_region *region, xvm_watch_info *out)

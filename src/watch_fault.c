@@ -238,11 +238,8 @@ xvm_os_answer xvm_os_fault_enter(xvm_os_watched *w)
     return DONE;
 }
 
-void xvm_os_fault_leave(xvm_os_watched *w)
+void xvm_os_fault_leave(size_t number)
 {
-    if (w->slot == SIZE_MAX)
-        return;
-    xvm_os_fault_pause(w);
-    STORE_RELEASE(&slots[w->slot].taken, 0u);
-    w->slot = SIZE_MAX;
+    if (number != SIZE_MAX)
+        STORE_RELEASE(&slots[number].taken, 0u);
 }

@@ -94,11 +94,11 @@ static inline size_t find_bit(xvm_os_watched *w, size_t from, size_t to, bool wa
  * handler. */
 xvm_os_answer xvm_os_fault_enter(xvm_os_watched *w);
 
-/* It does not any more, and none is in the middle of that. A pause keeps the place for a return, which
- * cannot fail. */
+/* It does not any more, and none is in the middle of that. The slot is kept for a return, which cannot
+ * fail, until it is left; SIZE_MAX: there is none to leave. */
 void xvm_os_fault_pause(xvm_os_watched *w);
 void xvm_os_fault_return(xvm_os_watched *w);
-void xvm_os_fault_leave(xvm_os_watched *w);
+void xvm_os_fault_leave(size_t number);
 
 /* Committed pages that can be written, and do not count as written, are closed for writing. */
 xvm_os_answer xvm_os_fault_arm(xvm_os_watched *w, range r);
