@@ -79,6 +79,7 @@ typedef struct xvm_os_request {
     uintptr_t below;        /* address + size must not exceed it; 0 = anywhere */
     int aside;              /* far from where a program would ask for exact addresses */
     int sparse;             /* never charged by the system, where it can leave that out */
+    int watched;            /* for XVM_WATCH_SYSTEM, where xvm_os_can_track says so */
     int pinned;             /* of explicit huge pages: all committed, read-write, resident */
     unsigned node;          /* 1-based; 0 = any */
 } xvm_os_request;

@@ -20,7 +20,7 @@
 #include "watched.h"
 #include "xvm/watch.h"
 
-enum { STRETCH = 1 << 14, PIECES = 128 }; /* pages looked at together; pieces of one fetch */
+enum { STRETCH = 1 << 14, PIECES = 256 }; /* pages looked at together; pieces of one fetch */
 
 /* --- asking the system ------------------------------------------------------------------------ */
 
@@ -246,10 +246,14 @@ static xvm_os_answer stop(xvm_region *region)
     return answer.status == XVM_OK ? xvm_os_watch_release(region) : answer;
 }
 
+/* The system's own watch has to be asked for when a region is reserved. */
 static bool works(const xvm_region *region, xvm_watch_method method)
 {
-    return region->own.huge != XVM_HUGE_MUST_EXPLICIT &&
-           (method == XVM_WATCH_PROTECT || xvm_os_can_track(method));
+    if (region->own.huge == XVM_HUGE_MUST_EXPLICIT)
+        return false;
+    if (method == XVM_WATCH_SYSTEM && (region->own.flags & XVM_RESERVE_WATCHED) == 0)
+        return false;
+    return method == XVM_WATCH_PROTECT || xvm_os_can_track(method);
 }
 
 static xvm_os_answer start(xvm_region *region, range r, xvm_watch_method method)

@@ -715,7 +715,8 @@ static void check_refusals(xvm_watch_method method)
                     break;
             }
     look_at_process(&after);
-    CHECK_EQUAL(after.addresses, before.addresses);
+    if (!memory_is_emulated()) /* sanitizers take addresses, too */
+        CHECK_EQUAL(after.addresses, before.addresses);
     CHECK_EQUAL(after.handles, before.handles);
 }
 
