@@ -243,6 +243,9 @@ xvm_os_answer xvm_os_take_written(xvm_watch_method method, void *address, size_t
  * same handle at every call. */
 xvm_os_answer xvm_os_catch_writes(int (*handle)(const void *address));
 
+/* Committed pages are opened by that handle; 1: they are. */
+int xvm_os_open_faulted(void *address, size_t size, xvm_protection protection);
+
 /* --- threads ---------------------------------------------------------------------------------- */
 
 /* What refused. */

@@ -330,9 +330,9 @@ static bool add(report *out, size_t from, size_t to)
 {
     const xvm_region *region = out->watch->region;
     size_t offset = size_of(region, 0, from);
-    xvm_range *last = &out->ranges[out->count - 1];
+    xvm_range *last = out->count != 0 ? &out->ranges[out->count - 1] : NULL;
 
-    if (out->count != 0 && last->offset + last->size == offset)
+    if (last != NULL && last->offset + last->size == offset)
         last->size += size_of(region, from, to);
     else if (out->count == out->capacity)
         return false;

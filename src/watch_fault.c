@@ -105,50 +105,67 @@ xvm_os_answer xvm_os_fault_open(xvm_os_watched *w, xvm_os_operation why, range r
 
 /* --- the handler ------------------------------------------------------------------------------ */
 
-static bool is_closed(xvm_os_watched *w, size_t page, unsigned state)
+/* The bit of a page, in its word. */
+IN_A_FAULT static size_t bit_of(const xvm_os_watched *w, size_t page)
 {
-    return xvm_os_pagemap_run(w->region, page, page + 1).state == state &&
-           find_bit(w, page, page + 1, false) == page;
+    return (size_t)1 << (page - w->r.from) % XVM_OS_BITS;
+}
+
+IN_A_FAULT static size_t *word_of(xvm_os_watched *w, size_t page)
+{
+    return &w->bits[(page - w->r.from) / XVM_OS_BITS];
+}
+
+/* First open, then noted: rule 2. */
+IN_A_FAULT static bool open_pages(xvm_os_watched *w, size_t from, size_t to, unsigned state)
+{
+    unsigned shift = w->region->own.page_shift;
+    unsigned char *start = (unsigned char *)w->region->base + (from << shift);
+
+    if (!xvm_os_open_faulted(start, (to - from) << shift,
+                             (xvm_protection)(state & XVM_OS_STATE_PROTECTION)))
+        return false;
+    for (; from < to; from++)
+        (void)ATOMIC_SET(word_of(w, from), bit_of(w, from));
+    return true;
+}
+
+IN_A_FAULT static bool is_closed(xvm_os_watched *w, size_t page, unsigned state)
+{
+    return xvm_os_pagemap_state(w->region, page) == state &&
+           (LOAD_ACQUIRE(word_of(w, page)) & bit_of(w, page)) == 0;
 }
 
 /* Rule 5. */
-static bool open_around(xvm_os_watched *w, xvm_os_run run)
+IN_A_FAULT static bool open_around(xvm_os_watched *w, size_t page, unsigned state)
 {
-    unsigned state = run.state;
+    size_t from = page, to = page + 1;
 
-    while (run.from > w->r.from && is_closed(w, run.from - 1, state))
-        run.from--;
-    while (run.to < w->r.to && is_closed(w, run.to, state))
-        run.to++;
-    if (xvm_os_protect_run(w->region, XVM_OS_WATCH, &run, state).status != XVM_OK)
-        return false;
-    set_bits(w, run.from, run.to);
-    return true;
-}
-
-static bool open_page(xvm_os_watched *w, size_t page)
-{
-    xvm_os_run run = xvm_os_pagemap_run(w->region, page, page + 1);
-
-    if (!is_writable(run.state))
-        return false;
-    (void)ATOMIC_ADD(&w->faults, (size_t)1);
-    if (xvm_os_protect_run(w->region, XVM_OS_WATCH, &run, run.state).status != XVM_OK)
-        return open_around(w, run);
-    set_bits(w, page, page + 1);
-    return true;
+    while (from > w->r.from && is_closed(w, from - 1, state))
+        from--;
+    while (to < w->r.to && is_closed(w, to, state))
+        to++;
+    return open_pages(w, from, to, state);
 }
 
 /* As a user of the slot of a watch. */
-static bool open_address(xvm_os_watched *w, uintptr_t address)
+IN_A_FAULT static bool open_address(xvm_os_watched *w, uintptr_t address)
 {
     uintptr_t offset = address - (uintptr_t)w->region->base;
     size_t page = (size_t)offset >> w->region->own.page_shift;
+    unsigned state, protection;
 
-    return page >= w->r.from && page < w->r.to && open_page(w, page);
+    if (page < w->r.from || page >= w->r.to)
+        return false;
+    state = xvm_os_pagemap_state(w->region, page);
+    protection = state & XVM_OS_STATE_PROTECTION;
+    if (protection != XVM_READ_WRITE && protection != XVM_READ_WRITE_EXECUTE)
+        return false;
+    (void)ATOMIC_ADD(&w->faults, (size_t)1);
+    return open_pages(w, page, page + 1, state) || open_around(w, page, state);
 }
 
-static int on_write(const void *at)
+IN_A_FAULT static int on_write(const void *at)
 {
     uintptr_t address = (uintptr_t)at;
     size_t count = LOAD_ACQUIRE(&used);

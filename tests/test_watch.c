@@ -474,19 +474,6 @@ TEST(sparse_regions_report_what_a_model_expects)
     with_each_method(check_sparse_model);
 }
 
-static void check_without_guards(xvm_watch_method method)
-{
-    run_model(method, XVM_COMMIT_CHARGED, 3, 200);
-    run_model(method, XVM_COMMIT_SPARSE, 4, 200);
-}
-
-TEST(without_light_guards_all_is_the_same)
-{
-    if (!has_no_light_guards())
-        SKIP("they cannot be left out");
-    with_each_method(check_without_guards);
-}
-
 /* --- threads ---------------------------------------------------------------------------------- */
 
 enum { WRITERS = 3, SHARE = 64 };
@@ -495,6 +482,7 @@ typedef struct race {
     xvm_region r;
     size_t copy[WRITERS * SHARE];
     unsigned running;
+    xvm_watch_method method;
 } race;
 
 static size_t *counter(const xvm_region *r, size_t i)
@@ -557,6 +545,57 @@ TEST(no_write_beside_a_collect_is_lost)
     if (memory_is_fake())
         SKIP("it has one thread");
     with_each_method(check_race);
+}
+
+/* Thread 0 starts and stops watches, and a thread of the others always is in a handler. */
+static void write_beside_starts(void *context, int index)
+{
+    race *c = context;
+
+    for (size_t i = 0; index == 0 && i < 200; i++) {
+        xvm_region r = reserve_pages(8, XVM_COMMIT_CHARGED);
+        unsigned char seen[8];
+
+        CHECK_EQUAL(xvm_commit(&r, 0, r.size), XVM_OK);
+        CHECK_EQUAL(xvm_watch_start_by(&r, 0, r.size, c->method), XVM_OK);
+        at(&r, i % 8)[0] = 1;
+        CHECK_EQUAL(collect(&r, XVM_WATCH_RESET, 8, seen), 1);
+        at(&r, i % 8)[0] = 1;
+        CHECK_EQUAL(i % 2 == 0 ? xvm_watch_stop(&r) : XVM_OK, XVM_OK);
+        CHECK_EQUAL(xvm_release(&r), XVM_OK);
+    }
+    if (index == 0)
+        __atomic_store_n(&c->running, 0, __ATOMIC_RELEASE);
+    if (index == 1)
+        while (__atomic_load_n(&c->running, __ATOMIC_ACQUIRE) != 0)
+            collect_and_copy(c);
+    for (size_t i = 0; index > 1 && __atomic_load_n(&c->running, __ATOMIC_ACQUIRE) != 0; i++)
+        __atomic_add_fetch(counter(&c->r, i % SHARE + (size_t)(index - 2) * SHARE), 1,
+                           __ATOMIC_RELAXED);
+}
+
+static void check_starts(xvm_watch_method method)
+{
+    static race c;
+
+    memset(&c, 0, sizeof c);
+    c.r = reserve_pages(WRITERS * SHARE, XVM_COMMIT_CHARGED);
+    c.running = 1;
+    c.method = method;
+    CHECK_EQUAL(xvm_commit(&c.r, 0, c.r.size), XVM_OK);
+    CHECK_EQUAL(xvm_watch_start_by(&c.r, 0, c.r.size, method), XVM_OK);
+    run_threads(WRITERS + 2, write_beside_starts, &c);
+    collect_and_copy(&c);
+    for (size_t i = 0; i < WRITERS * SHARE; i++)
+        CHECK_EQUAL(*counter(&c.r, i), c.copy[i]);
+    CHECK_EQUAL(xvm_release(&c.r), XVM_OK);
+}
+
+TEST(watches_start_and_stop_beside_writers)
+{
+    if (memory_is_fake())
+        SKIP("it has one thread");
+    with_each_method(check_starts);
 }
 
 /* --- refused calls ---------------------------------------------------------------------------- */
