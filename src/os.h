@@ -61,7 +61,7 @@ xvm_os_facts xvm_os_get_facts(void);
 int xvm_os_has_light_guards(void);
 
 /* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS and
- * XVM_HAS_MOVE. */
+ * XVM_HAS_MOVE and XVM_HAS_WRITE_WATCH. */
 void xvm_os_get_system(xvm_system_info *out);
 
 /* All of *out. headroom is what the machine has left, whatever the limits of this process are. */
