@@ -221,13 +221,14 @@ int xvm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *found)
     return told(XVM_OS_QUERY, "VirtualQuery", address, 0, code, before, injected);
 }
 
-int xvm_os_get_write_watch(void *address, size_t size, void **pages, ULONG_PTR *count)
+int xvm_os_get_write_watch(int renews, void *address, size_t size, void **pages, ULONG_PTR *count)
 {
     DWORD before = GetLastError(), unit;
     DWORD code = refused(XVM_OS_WATCH, "GetWriteWatch", size, ERROR_NOT_ENOUGH_MEMORY);
     int injected = code != 0;
 
-    if (!injected && GetWriteWatch(WRITE_WATCH_FLAG_RESET, address, size, pages, count, &unit) != 0)
+    if (!injected &&
+        GetWriteWatch(renews ? WRITE_WATCH_FLAG_RESET : 0, address, size, pages, count, &unit) != 0)
         code = failure();
     return told(XVM_OS_WATCH, "GetWriteWatch", address, size, code, before, injected);
 }

@@ -26,7 +26,7 @@ enum { XVM_OS_SAMPLES = 64 };
 int xvm_os_query_working_set(const void *address, size_t size, size_t page, size_t *resident);
 
 /* The addresses of pages that were written, and are not any more: at most *count, which is set. */
-int xvm_os_get_write_watch(void *address, size_t size, void **pages, ULONG_PTR *count);
+int xvm_os_get_write_watch(int renews, void *address, size_t size, void **pages, ULONG_PTR *count);
 int xvm_os_reset_write_watch(void *address, size_t size);
 
 /* The run of equal pages around an address; ERROR_INVALID_PARAMETER beyond the last one. */

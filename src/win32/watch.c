@@ -92,14 +92,14 @@ static size_t make_pieces(void *const *pages, size_t count, size_t size, xvm_os_
     return made;
 }
 
-xvm_os_answer xvm_os_take_written(xvm_watch_method method, void *address, size_t size,
+xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *address, size_t size,
                                   xvm_os_piece *pieces, size_t capacity, size_t *count,
                                   void **reached)
 {
     size_t page = xvm_os_get_facts().page_size;
     ULONG_PTR most = capacity < MOST ? capacity : MOST, found = most;
     void *pages[MOST];
-    int code = xvm_os_get_write_watch(address, size, pages, &found);
+    int code = xvm_os_get_write_watch(renews, address, size, pages, &found);
 
     (void)method;
     *count = code == 0 ? make_pieces(pages, (size_t)found, page, pieces) : 0;
