@@ -8,7 +8,8 @@
  *   2  The handler opens first and sets the bit then; a look clears the bit first and closes then. So
  *      there is never a page open with its bit clear, but inside of a look, which reports it. A page
  *      closed with its bit set costs a fault more.
- *   3  Under marks (see commit.c) pages are open.
+ *   3  Under marks (see commit.c) pages are open. States and protections change together, under a lock of the
+ *      watch, so that a look closes nothing that has become something else.
  *   4  The handler takes no lock and no memory. It finds a watch in a slot, and counts itself as a user of
  *      the slot while it looks at it; whoever takes the watch away waits for the users.
  *   5  Where the system refuses another mapping the handler opens all that is closed around the page,
@@ -33,6 +34,19 @@ typedef struct slot {
 
 static slot slots[SLOTS];
 static size_t used; /* slots that have ever been taken */
+
+/* --- the lock --------------------------------------------------------------------------------- */
+
+void xvm_os_fault_lock(xvm_os_watched *w)
+{
+    for (unsigned round = 0; SWAP_ACQUIRE(&w->locked, 1u) != 0; round++)
+        xvm_os_pause(round);
+}
+
+void xvm_os_fault_unlock(xvm_os_watched *w)
+{
+    STORE_RELEASE(&w->locked, 0u);
+}
 
 /* --- protections ------------------------------------------------------------------------------ */
 
@@ -67,7 +81,7 @@ xvm_os_answer xvm_os_fault_protect(xvm_os_watched *w, xvm_os_operation why, cons
     return answer;
 }
 
-xvm_os_answer xvm_os_fault_arm(xvm_os_watched *w, range r)
+static xvm_os_answer arm_runs(xvm_os_watched *w, range r)
 {
     xvm_os_answer answer = DONE;
     xvm_os_run run, part;
@@ -84,6 +98,16 @@ xvm_os_answer xvm_os_fault_arm(xvm_os_watched *w, range r)
                 answer = close_run(w, &part);
         }
     }
+    return answer;
+}
+
+xvm_os_answer xvm_os_fault_arm(xvm_os_watched *w, range r)
+{
+    xvm_os_answer answer;
+
+    xvm_os_fault_lock(w);
+    answer = arm_runs(w, r);
+    xvm_os_fault_unlock(w);
     return answer;
 }
 
@@ -186,15 +210,29 @@ IN_A_FAULT static int on_write(const void *at)
 
 /* --- slots ------------------------------------------------------------------------------------ */
 
-/* A child has none of the threads that were in the handler. */
 static void nothing(void)
 {
 }
 
-static void forget_users(void)
+/* None of the threads that were in the middle of a change is there, and zeros may be. */
+static void renew_in_child(xvm_os_watched *w)
 {
-    for (size_t i = 0; i < SLOTS; i++)
+    xvm_os_run run;
+
+    STORE(&w->locked, 0u);
+    for (size_t at = w->r.from; w->region->own.fork != XVM_FORK_COPY &&
+                                next_run(w->region, &at, w->r.to, COMMITTED, &run);)
+        set_bits(w, run.from, run.to);
+}
+
+/* Nor is one in the handler. */
+static void after_fork_in_child(void)
+{
+    for (size_t i = 0; i < SLOTS; i++) {
         STORE(&slots[i].users, 0u);
+        if (slots[i].watch != NULL)
+            renew_in_child(slots[i].watch);
+    }
 }
 
 static xvm_os_answer need_handler(void)
@@ -202,7 +240,7 @@ static xvm_os_answer need_handler(void)
     static unsigned watching;
 
     if (LOAD(&watching) == 0 && SWAP_ACQUIRE(&watching, 1u) == 0)
-        xvm_os_watch_forks(nothing, nothing, forget_users);
+        xvm_os_watch_forks(nothing, nothing, after_fork_in_child);
     return xvm_os_catch_writes(on_write);
 }
 

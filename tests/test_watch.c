@@ -548,6 +548,111 @@ TEST(no_write_beside_a_collect_is_lost)
     with_each_method(check_race);
 }
 
+/* --- beside calls on other pages -------------------------------------------------------------- */
+
+typedef struct crowd {
+    xvm_region r;
+    unsigned looks, running;              /* looks that have ended */
+    unsigned due[WRITERS * SHARE];        /* the look that has to tell it at the latest */
+    unsigned told[WRITERS * SHARE];       /* the last one that has */
+    unsigned char state[WRITERS * SHARE]; /* 0: reserved, 1: writable, 2: read only */
+} crowd;
+
+static void tell(crowd *c)
+{
+    unsigned number = c->looks + 1;
+    xvm_range ranges[7];
+    size_t count;
+
+    do {
+        CHECK_EQUAL(xvm_watch_collect(&c->r, XVM_WATCH_RESET, ranges, 7, &count), XVM_OK);
+        for (size_t i = 0; i < count; i++)
+            for (size_t p = 0; p < ranges[i].size / page; p++)
+                c->told[ranges[i].offset / page + p] = number;
+    } while (count == 7);
+    __atomic_store_n(&c->looks, number, __ATOMIC_SEQ_CST);
+}
+
+/* One page of the thread's own becomes something else, or is written. */
+static void change(crowd *c, size_t p, unsigned what)
+{
+    size_t offset = p * page;
+    unsigned due = __atomic_load_n(&c->looks, __ATOMIC_SEQ_CST) + 1;
+    unsigned char was = c->state[p];
+
+    if (what == 0 && was != 0)
+        CHECK_EQUAL(xvm_decommit(&c->r, offset, page), XVM_OK);
+    else if (what == 1 && was != 0)
+        CHECK_EQUAL(xvm_guard(&c->r, offset, page), XVM_OK);
+    else if (what == 2 && was != 0)
+        CHECK_EQUAL(xvm_discard(&c->r, offset, page, XVM_DISCARD_ZERO), XVM_OK);
+    else if (what == 3 && was == 1)
+        CHECK_EQUAL(xvm_protect(&c->r, offset, page, XVM_READ), XVM_OK);
+    else if (what == 4 && was == 2)
+        CHECK_EQUAL(xvm_protect(&c->r, offset, page, XVM_READ_WRITE), XVM_OK);
+    else if (what == 5 && was == 0)
+        CHECK_EQUAL(xvm_commit(&c->r, offset, page), XVM_OK);
+    else if (what > 5 && was == 1)
+        *(volatile unsigned char *)at(&c->r, p) = (unsigned char)(due + what);
+    else
+        return;
+    c->state[p] = (unsigned char)(what < 2 ? 0 : what == 3 ? 2 : what > 3 ? 1 : was);
+    if (what < 3 || what > 5)
+        c->due[p] = due;
+}
+
+static void join_crowd(void *context, int index)
+{
+    crowd *c = context;
+    uint64_t seed = (uint64_t)index;
+
+    while (index == 0 && __atomic_load_n(&c->running, __ATOMIC_SEQ_CST) != 0)
+        tell(c);
+    for (unsigned i = 0; index != 0 && i < 4000; i++) {
+        uint64_t random = test_random(&seed) >> 20;
+
+        change(c, (size_t)(index - 1) * SHARE + (size_t)(random % SHARE),
+               (unsigned)(random / SHARE % 10));
+    }
+    if (index != 0)
+        __atomic_sub_fetch(&c->running, 1, __ATOMIC_SEQ_CST);
+}
+
+static void mingle(xvm_watch_method method, xvm_commit_mode mode)
+{
+    static crowd c;
+
+    memset(&c, 0, sizeof c);
+    c.r = reserve_pages(WRITERS * SHARE, mode);
+    c.running = WRITERS;
+    CHECK_EQUAL(xvm_watch_start_by(&c.r, 0, c.r.size, method), XVM_OK);
+    run_threads(WRITERS + 1, join_crowd, &c);
+    tell(&c);
+    for (size_t i = 0; i < WRITERS * SHARE; i++) {
+        CHECK(c.told[i] >= c.due[i]);
+        if (c.state[i] == 0 && mode == XVM_COMMIT_CHARGED)
+            CHECK(faults_on_read(at(&c.r, i)));
+    }
+    CHECK_EQUAL(xvm_watch_stop(&c.r), XVM_OK);
+    CHECK_EQUAL(xvm_commit(&c.r, 0, c.r.size), XVM_OK);
+    CHECK_EQUAL(xvm_protect(&c.r, 0, c.r.size, XVM_READ_WRITE), XVM_OK);
+    memset(c.r.base, 1, c.r.size);
+    CHECK_EQUAL(xvm_release(&c.r), XVM_OK);
+}
+
+static void check_crowd(xvm_watch_method method)
+{
+    mingle(method, XVM_COMMIT_CHARGED);
+    mingle(method, XVM_COMMIT_SPARSE);
+}
+
+TEST(calls_on_pages_beside_a_collect_are_told)
+{
+    if (memory_is_fake())
+        SKIP("it has one thread");
+    with_each_method(check_crowd);
+}
+
 /* Thread 0 starts and stops watches, and a thread of the others always is in a handler. */
 static void write_beside_starts(void *context, int index)
 {
