@@ -484,6 +484,7 @@ typedef struct race {
     size_t copy[WRITERS * SHARE];
     unsigned running;
     xvm_watch_method method;
+    size_t share; /* pages that each thread writes */
 } race;
 
 static size_t *counter(const xvm_region *r, size_t i)
@@ -516,14 +517,14 @@ static void take_part(void *context, int index)
         return;
     }
     for (size_t i = 0; i < 20000; i++) {
-        size_t p = (size_t)(index - 1) * SHARE + (size_t)(test_random(&seed) >> 30) % SHARE;
+        size_t p = (size_t)(index - 1) * SHARE + (size_t)(test_random(&seed) >> 30) % c->share;
 
         __atomic_add_fetch(counter(&c->r, p), 1, __ATOMIC_RELAXED);
     }
     __atomic_sub_fetch(&c->running, 1, __ATOMIC_RELEASE);
 }
 
-static void check_race(xvm_watch_method method)
+static void run_race(xvm_watch_method method, size_t share)
 {
     static race c;
     size_t lost = 0;
@@ -531,6 +532,7 @@ static void check_race(xvm_watch_method method)
     memset(&c, 0, sizeof c);
     c.r = reserve_pages(WRITERS * SHARE, XVM_COMMIT_CHARGED);
     c.running = WRITERS;
+    c.share = share;
     CHECK_EQUAL(xvm_commit(&c.r, 0, c.r.size), XVM_OK);
     CHECK_EQUAL(xvm_watch_start_by(&c.r, 0, c.r.size, method), XVM_OK);
     run_threads(WRITERS + 1, take_part, &c);
@@ -539,6 +541,12 @@ static void check_race(xvm_watch_method method)
         lost += *counter(&c.r, i) != c.copy[i];
     CHECK_EQUAL(lost, 0);
     CHECK_EQUAL(xvm_release(&c.r), XVM_OK);
+}
+
+static void check_race(xvm_watch_method method)
+{
+    for (size_t share = 1; share <= SHARE; share *= 4)
+        run_race(method, share);
 }
 
 TEST(no_write_beside_a_collect_is_lost)
