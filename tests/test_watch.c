@@ -1011,7 +1011,7 @@ static void check_heap(xvm_watch_method method)
     CHECK_EQUAL(xvm_reserve(&m.r, HEAP, &o), XVM_OK);
     CHECK_EQUAL(xvm_watch_start_by(&m.r, 0, m.r.size, method), XVM_OK);
     CHECK_EQUAL(xvm_heap_create_in(&m.heap, &m.r, NULL), XVM_OK);
-    for (size_t round = 0; round < 40; round++) {
+    for (size_t round = 0; round < (memory_is_emulated() ? 10 : 40); round++) {
         use_heap(&m, round);
         do {
             CHECK_EQUAL(xvm_watch_collect(&m.r, XVM_WATCH_RESET, ranges, 16, &count), XVM_OK);
