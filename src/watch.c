@@ -287,6 +287,15 @@ static xvm_os_answer stop(xvm_region *region)
     return answer.status == XVM_OK ? xvm_os_watch_release(region) : answer;
 }
 
+/* A start was refused. Pages that nobody asks about may stay tracked; closed they may not. */
+static void give_up(xvm_region *region)
+{
+    xvm_os_watched *w = watch_of(region);
+
+    if (end(w).status == XVM_OK || !is_by_protection(w))
+        (void)xvm_os_watch_release(region);
+}
+
 /* The system's own watch has to be asked for when a region is reserved. */
 static bool works(const xvm_region *region, xvm_watch_method method)
 {
@@ -310,7 +319,7 @@ static xvm_os_answer start(xvm_region *region, range r, xvm_watch_method method)
     STORE_RELEASE(&region->own.watch, (void *)w);
     answer = begin(w);
     if (answer.status != XVM_OK)
-        (void)stop(region);
+        give_up(region);
     return answer;
 }
 
