@@ -435,6 +435,7 @@ static void take_back(report *out)
 static xvm_os_answer look(report *out)
 {
     xvm_os_watched *w = out->watch;
+    int saved = xvm_os_get_error();
     xvm_os_answer answer = DONE;
 
     for (size_t at = w->r.from, end; at < w->r.to && !out->is_full; at = end) {
@@ -447,6 +448,8 @@ static xvm_os_answer look(report *out)
     }
     if (answer.status != XVM_OK)
         take_back(out);
+    else
+        xvm_os_set_error(saved); /* of pages that had to be tracked anew */
     return answer;
 }
 
@@ -456,12 +459,15 @@ static xvm_status start_first(xvm_region *region, size_t offset, size_t size,
                               const xvm_watch_method *methods, size_t count)
 {
     xvm_os_answer answer = {XVM_E_INVALID, 0};
+    int saved = xvm_os_get_error();
     range r;
 
     if (find_range(region, offset, size, OUTWARD, &r) && !is_empty(r))
         answer.status = is_watched(region) ? XVM_E_EXISTS : XVM_E_UNSUPPORTED;
     for (size_t i = 0; answer.status == XVM_E_UNSUPPORTED && i < count; i++)
         answer = start(region, r, methods[i]);
+    if (answer.status == XVM_OK)
+        xvm_os_set_error(saved); /* of a method that was refused */
     return answer_for(region, "watch_start", XVM_OS_WATCH, size, answer);
 }
 

@@ -363,7 +363,9 @@ TEST(what_somebody_mapped_over_counts_as_written)
     at(&r, 2)[0] = 2;
     CHECK(mmap(at(&r, 9), page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
                0) == at(&r, 9));
+    errno = 77;
     CHECK_EQUAL(collect(&r, &first), PAGES);
+    CHECK_EQUAL(errno, 77);
     at(&r, 9)[0] = 2;
     CHECK_EQUAL(collect(&r, &first), 1);
     CHECK_EQUAL(first, 9);
@@ -421,7 +423,9 @@ TEST(pages_that_the_program_watches_itself_are_left_to_it)
     CHECK(file >= 0 && syscall(SYS_ioctl, file, _IOWR(0xaa, 0x3f, api), &api) == 0);
     CHECK(syscall(SYS_ioctl, file, _IOWR(0xaa, 0x00, range), &range) == 0);
     CHECK_EQUAL(xvm_watch_start_by(&r, 0, r.size, XVM_WATCH_USERFAULT), XVM_E_UNSUPPORTED);
+    errno = 77;
     CHECK_EQUAL(xvm_watch_start(&r, 0, r.size), XVM_OK);
+    CHECK_EQUAL(errno, 77);
     xvm_watch_look(&r, &info);
     CHECK_EQUAL(info.method, XVM_WATCH_PROTECT);
     put(&r, 3, 2);
