@@ -16,6 +16,7 @@
 #include "budget.h"
 #include "lock.h"
 #include "range.h"
+#include "watch.h"
 
 enum { ZERO_STEP = 1 << 20 }; /* bytes made resident at a time where discarding is zeroing first */
 
@@ -127,6 +128,8 @@ static xvm_os_answer shut_sparse_run(xvm_region *region, xvm_os_operation why,
         return DONE;
     if (is_wanted(LOCKED, run->state))
         answer = unlock_run(region, run);
+    if (answer.status == XVM_OK)
+        answer = xvm_os_watch_open(region, why, run->from, run->to);
     if (answer.status == XVM_OK && (run->state & XVM_OS_STATE_PROTECTION) != XVM_READ_WRITE)
         answer = xvm_os_protect_run(region, why, run, XVM_READ_WRITE);
     if (answer.status == XVM_OK)
@@ -218,8 +221,17 @@ static size_t undo_commit(xvm_region *region, range r)
     return stuck;
 }
 
-/* Every uncommitted run of the range, of which the first is known. *pages: those that are committed
- * now and were not before. */
+/* Every run that is about to be noted as committed. */
+static void arm_runs(xvm_region *region, range r)
+{
+    size_t at = r.from;
+    xvm_os_run run;
+
+    while (is_watched(region) && next_run(region, &at, r.to, UNCOMMITTED, &run))
+        xvm_os_watch_fresh(region, run.from, run.to);
+}
+
+/* Every uncommitted run of the range, of which the first is known. */
 static xvm_os_answer commit_runs(xvm_region *region, range r, xvm_os_run run, size_t *pages)
 {
     size_t at = run.to, reached;
@@ -232,16 +244,23 @@ static xvm_os_answer commit_runs(xvm_region *region, range r, xvm_os_run run, si
             return answer;
         }
     } while (next_run(region, &at, r.to, UNCOMMITTED, &run));
+    arm_runs(region, r);
     *pages = xvm_os_note(region, r, UNCOMMITTED, 0, XVM_READ_WRITE);
     return DONE;
 }
 
+/* *pages: those that are committed now and were not before. */
 static xvm_os_answer try_commit(xvm_region *region, range r, xvm_os_run first, size_t *pages)
 {
     xvm_os_answer answer = xvm_os_open_book(region, r);
 
     *pages = 0;
-    return answer.status == XVM_OK ? commit_runs(region, r, first, pages) : answer;
+    if (answer.status != XVM_OK)
+        return answer;
+    xvm_os_watch_enter(region);
+    answer = commit_runs(region, r, first, pages);
+    xvm_os_watch_leave(region);
+    return answer;
 }
 
 /* After callbacks have freed something, and then as often as retries were asked for. A refusal that
@@ -348,8 +367,10 @@ xvm_status xvm_decommit(xvm_region *region, size_t offset, size_t size)
         return XVM_OK;
     if (is_pinned(region))
         return refuse(region, "decommit", XVM_OS_DECOMMIT, size, XVM_E_PINNED);
+    xvm_os_watch_enter(region);
     answer = region->own.sparse ? shut_sparse(region, XVM_OS_DECOMMIT, r, XVM_OS_STATE_RESERVED)
                                 : shut_range(region, r, XVM_OS_STATE_RESERVED);
+    xvm_os_watch_leave(region);
     return answer_for(region, "decommit", XVM_OS_DECOMMIT, size, answer);
 }
 
@@ -365,6 +386,9 @@ static xvm_os_answer guard_run(xvm_region *region, const xvm_os_run *run)
     }
     if (run->state != XVM_READ_WRITE || !xvm_os_has_light_guards())
         return shut_range(region, r, XVM_OS_STATE_GUARD);
+    answer = xvm_os_watch_open(region, XVM_OS_GUARD, run->from, run->to);
+    if (answer.status != XVM_OK)
+        return answer;
     answer = xvm_os_guard(XVM_OS_GUARD, start_of(region, run), bytes_of(region, run));
     if (answer.status == XVM_OK)
         xvm_os_note(region, r, ANY, 0, XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED);
@@ -401,9 +425,11 @@ xvm_status xvm_guard(xvm_region *region, size_t offset, size_t size)
     if (is_pinned(region))
         return refuse(region, "guard", XVM_OS_GUARD, size, XVM_E_PINNED);
     answer = xvm_os_open_book(region, r);
+    xvm_os_watch_enter(region);
     for (size_t at = r.from;
          answer.status == XVM_OK && next_run(region, &at, r.to, UNGUARDED, &run);)
         answer = region->own.sparse ? guard_sparse_run(region, &run) : guard_run(region, &run);
+    xvm_os_watch_leave(region);
     return answer_for(region, "guard", XVM_OS_GUARD, size, answer);
 }
 
@@ -483,6 +509,14 @@ static xvm_os_answer discard_range(batch *b, range r)
     return answer;
 }
 
+/* The range has been discarded, or a part of it. */
+static void tell_watch(xvm_region *region, range r)
+{
+    if (!is_watched(region) || is_empty(r))
+        return;
+    xvm_os_watch_discarded(region, r.from, r.to);
+}
+
 xvm_os_answer xvm_os_zero_range(xvm_region *region, range r)
 {
     xvm_os_answer answer;
@@ -492,7 +526,10 @@ xvm_os_answer xvm_os_zero_range(xvm_region *region, range r)
     b.mode = XVM_DISCARD_ZERO;
     b.count = 0;
     answer = discard_range(&b, r);
-    return answer.status == XVM_OK ? flush(&b) : answer;
+    if (answer.status == XVM_OK)
+        answer = flush(&b);
+    tell_watch(region, r);
+    return answer;
 }
 
 static bool find_discard(const xvm_region *region, const xvm_range *given, range *out)
@@ -518,6 +555,16 @@ static xvm_status check_ranges(const xvm_region *region, const xvm_range *ranges
     return status;
 }
 
+/* Whatever was refused on the way: all count as written. */
+static void tell_watch_of_all(xvm_region *region, const xvm_range *ranges, size_t count)
+{
+    range r;
+
+    for (size_t i = 0; is_watched(region) && i < count; i++)
+        if (find_discard(region, &ranges[i], &r))
+            tell_watch(region, r);
+}
+
 static xvm_os_answer discard_all(xvm_region *region, const xvm_range *ranges, size_t count,
                                  xvm_discard_mode mode)
 {
@@ -525,6 +572,8 @@ static xvm_os_answer discard_all(xvm_region *region, const xvm_range *ranges, si
     batch b;
     range r;
 
+    if (answer.status != XVM_OK)
+        return answer;
     b.region = region;
     b.mode = mode;
     b.count = 0;
@@ -532,6 +581,7 @@ static xvm_os_answer discard_all(xvm_region *region, const xvm_range *ranges, si
         if (find_discard(region, &ranges[i], &r))
             answer = discard_range(&b, r);
     last = answer.status == XVM_OK ? flush(&b) : DONE;
+    tell_watch_of_all(region, ranges, count);
     return answer.status != XVM_OK ? answer : last;
 }
 

@@ -17,6 +17,7 @@
 
 #include "xvm/region.h"
 #include "xvm/share.h"
+#include "xvm/watch.h"
 
 /* What a system call is made for. */
 typedef enum xvm_os_operation {
@@ -60,8 +61,8 @@ xvm_os_facts xvm_os_get_facts(void);
 /* Does xvm_os_guard work? Tried once, and remembered. */
 int xvm_os_has_light_guards(void);
 
-/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS,
- * XVM_HAS_MOVE and XVM_HAS_MAP_INTO. */
+/* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS, XVM_HAS_MOVE,
+ * XVM_HAS_MAP_INTO and XVM_HAS_WRITE_WATCH. */
 void xvm_os_get_system(xvm_system_info *out);
 
 /* All of *out. headroom is what the machine has left, whatever the limits of this process are. */
@@ -79,6 +80,7 @@ typedef struct xvm_os_request {
     uintptr_t below;        /* address + size must not exceed it; 0 = anywhere */
     int aside;              /* far from where a program would ask for exact addresses */
     int sparse;             /* never charged by the system, where it can leave that out */
+    int watched;            /* for XVM_WATCH_SYSTEM, where xvm_os_can_track says so */
     int pinned;             /* of explicit huge pages: all committed, read-write, resident */
     unsigned node;          /* 1-based; 0 = any */
 } xvm_os_request;
@@ -288,6 +290,41 @@ xvm_os_answer xvm_os_find_mapping(const void *address, xvm_os_mapping *out);
 /* Every mapping from low to high, free ones left out; visit ends it by an answer that is not 0. */
 xvm_os_answer xvm_os_walk_mappings(int (*visit)(const xvm_os_mapping *mapping, void *context),
                                    void *context);
+
+/* --- which pages were written ------------------------------------------------------------------ */
+
+/* Does the system see writes by itself in this way? Tried once, and remembered. Never for
+ * XVM_WATCH_PROTECT, which needs nothing but xvm_os_catch_writes. */
+int xvm_os_can_track(xvm_watch_method method);
+
+/* Pages of any state: writes to them can be seen from now on, once they are committed and armed. They
+ * stay seen until xvm_os_decommit. */
+xvm_os_answer xvm_os_track(xvm_watch_method method, void *address, size_t size);
+
+/* Writes to them are not seen any more. */
+xvm_os_answer xvm_os_untrack(xvm_watch_method method, void *address, size_t size);
+
+/* Committed, tracked pages: none of them counts as written. XVM_E_NOT_FOUND: the system does not track
+ * all of them any more, and some may be armed. */
+xvm_os_answer xvm_os_arm(xvm_watch_method method, void *address, size_t size);
+
+/* What was written of committed, tracked pages since they were armed: fetched, and with renews armed again,
+ * in one step; without it the next call tells the same. At most so many pieces, ascending; *reached is behind
+ * the last byte looked at. XVM_E_NOT_FOUND:
+ * the system does not track all of them any more, and what was written is lost. On other failures
+ * nothing is. */
+xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *address, size_t size,
+                                  xvm_os_piece *pieces, size_t capacity, size_t *count,
+                                  void **reached);
+
+/* handle is called from now on, with the address, on the thread itself, for each write that the
+ * protection of a page refuses. It takes no lock that the thread may have. 1: the write is tried again.
+ * 0: it is none of ours, and goes where it would have gone without us. For as long as the process lives; the
+ * same handle at every call. */
+xvm_os_answer xvm_os_catch_writes(int (*handle)(const void *address));
+
+/* Committed pages are opened by that handle; 1: they are. */
+int xvm_os_open_faulted(void *address, size_t size, xvm_protection protection);
 
 /* --- threads ---------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include "lock.h"
 #include "range.h"
 #include "register.h"
+#include "watch.h"
 
 survey xvm_os_survey(const xvm_region *region, range r, want w)
 {
@@ -50,10 +51,14 @@ static void note_runs(xvm_region *region, range r, want w, unsigned keep, unsign
     xvm_os_run run;
 
     while (next_run(region, &at, r.to, w, &run)) {
+        bool held = is_wanted(COMMITTED, run.state);
+
         count_run(region, &run, true);
         run.state = (run.state & keep) | set;
         count_run(region, &run, false);
         xvm_os_pagemap_set(region, run.from, run.to, run.state);
+        if (held && is_wanted(UNCOMMITTED, run.state))
+            xvm_os_watch_lost(region, run.from, run.to);
     }
     if (region->own.committed == 0 && region->own.guarded == 0 && region->own.mapped == 0)
         xvm_os_pagemap_restart(region);
@@ -100,11 +105,15 @@ xvm_os_answer xvm_os_protect_run(const xvm_region *region, xvm_os_operation why,
                           (xvm_protection)(state & XVM_OS_STATE_PROTECTION));
 }
 
-/* Neither done nor undone: the run is what the system says it is; other, where it does not say. */
+/* Neither done nor undone: the run is what the system says it is; other, where it does not say. Where a
+ * watch closes pages that says nothing: the handler opens them, or what is still to be refused is
+ * refused then. */
 static void note_truth(xvm_region *region, const xvm_os_run *run, unsigned other)
 {
     size_t size, at = run->from, step;
 
+    if (xvm_os_watch_closes(region) && is_writable(run->state))
+        return;
     for (; at < run->to; at += step) {
         xvm_protection found = (xvm_protection)other;
 
@@ -131,6 +140,14 @@ static unsigned protection_below(unsigned state)
     return is_wanted(MARKED, state) ? XVM_READ_WRITE : state;
 }
 
+/* What is beneath a mark is open, whatever a watch would close. */
+static xvm_os_answer protect_as_noted(xvm_region *region, xvm_os_operation why,
+                                      const xvm_os_run *run, unsigned state)
+{
+    return is_wanted(MARKED, run->state) ? xvm_os_protect_run(region, why, run, state)
+                                         : xvm_os_watch_protect(region, why, run, state);
+}
+
 /* Each is tried twice, as a refusal may pass. */
 xvm_os_answer xvm_os_restore_protection(xvm_region *region, xvm_os_operation why, range r,
                                         unsigned other)
@@ -144,9 +161,9 @@ xvm_os_answer xvm_os_restore_protection(xvm_region *region, xvm_os_operation why
 
         if ((state & XVM_OS_STATE_PROTECTION) == 0)
             continue; /* a guard that nothing can open */
-        answer = xvm_os_protect_run(region, why, &run, state);
+        answer = protect_as_noted(region, why, &run, state);
         if (answer.status != XVM_OK)
-            answer = xvm_os_protect_run(region, why, &run, state);
+            answer = protect_as_noted(region, why, &run, state);
         if (answer.status == XVM_OK) {
             xvm_os_note(region, (range){run.from, run.to}, SHUT, ~(unsigned)XVM_OS_STATE_SHUT, 0);
             continue;

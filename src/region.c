@@ -18,6 +18,7 @@
 #include "lock.h"
 #include "range.h"
 #include "register.h"
+#include "watch.h"
 
 enum { CHUNKS = 32, SMALLEST_CHUNK = 2 << 20 }; /* of a sparse region: how many, and bytes */
 enum { FLAGS = XVM_RESERVE_EXECUTABLE | XVM_RESERVE_WATCHED | XVM_RESERVE_NO_RETRY };
@@ -117,6 +118,12 @@ static bool is_sparse(const plan *p)
     return p->o->commit_mode == XVM_COMMIT_SPARSE && xvm_os_get_facts().counts_mappings;
 }
 
+static bool is_watched_by_system(const plan *p)
+{
+    return (p->o->flags & XVM_RESERVE_WATCHED) != 0 && p->huge != XVM_HUGE_MUST_EXPLICIT &&
+           xvm_os_can_track(XVM_WATCH_SYSTEM);
+}
+
 /* Pages of one of CHUNKS chunks, as a shift. */
 static unsigned chunk_shift_of(size_t pages, size_t page)
 {
@@ -141,6 +148,8 @@ static void describe(xvm_region *region, const plan *p, const layout *sizes,
     region->own.sparse = is_sparse(p);
     region->own.huge = (unsigned char)p->huge;
     region->own.flags = p->o->flags;
+    if (!is_watched_by_system(p))
+        region->own.flags &= ~(unsigned)XVM_RESERVE_WATCHED;
 }
 
 /* One try at one size. On failure the region is what has to be given back. */
@@ -150,6 +159,7 @@ static xvm_os_answer reserve_size(xvm_region *region, const plan *p)
                               .address = p->o->address,
                               .below = p->o->below,
                               .sparse = is_sparse(p),
+                              .watched = is_watched_by_system(p),
                               .pinned = p->huge == XVM_HUGE_MUST_EXPLICIT,
                               .node = (unsigned)p->o->numa_node};
     xvm_os_place place;
@@ -270,14 +280,20 @@ static xvm_os_answer give_back(xvm_region *region)
     xvm_os_answer answer;
 
     if (region->own.os_base != NULL) {
+        xvm_os_watch_pause(region);
         answer = release_pages(region);
-        if (answer.status != XVM_OK)
+        if (answer.status != XVM_OK) {
+            xvm_os_watch_return(region);
             return answer;
+        }
         region->own.os_base = region->base = NULL;
         region->size = region->own.committed = region->own.mapped = 0;
         if (region->own.budget != NULL)
             xvm_os_budget_return(region->own.budget, charge);
     }
+    answer = xvm_os_watch_release(region);
+    if (answer.status != XVM_OK)
+        return answer;
     if (region->own.book_base != NULL) {
         answer = xvm_os_release(region->own.book_base, region->own.book_size);
         if (answer.status != XVM_OK)
@@ -350,8 +366,7 @@ xvm_status xvm_reserve(xvm_region *region, size_t size, const xvm_reserve_option
         return xvm_os_fail_at(&site, answer);
     *region = (xvm_region){0};
     if (is_valid(o, size, alignment))
-        answer = (o->flags & XVM_RESERVE_WATCHED) != 0 ? (xvm_os_answer){XVM_E_UNSUPPORTED, 0}
-                                                       : reserve(region, size, alignment, o);
+        answer = reserve(region, size, alignment, o);
     site.operation = refused_step(answer.status, o);
     return xvm_os_fail_at(&site, answer);
 }

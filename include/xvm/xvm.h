@@ -29,5 +29,6 @@
 #include "xvm/status.h"
 #include "xvm/system.h"
 #include "xvm/testing.h"
+#include "xvm/watch.h"
 
 #endif
