@@ -128,6 +128,11 @@ static void drop_buffer(xvm_os_image *image)
     (void)xvm_os_release(image->os_base, image->os_size);
 }
 
+size_t xvm_os_image_places(const uintptr_t **places)
+{
+    return xvm_os_quiet_places(places);
+}
+
 /* --- a file beside its place ------------------------------------------------------------------ */
 
 /* Both names behind the buffer; the other one ends with a number. */
@@ -289,10 +294,10 @@ xvm_os_answer xvm_os_image_write(xvm_os_image *image, size_t offset, size_t size
     size_t page = image->about.page_size;
     xvm_os_answer answer = DONE;
 
-    assert(offset >= image->end && ((offset | size) & (page - 1)) == 0);
-    assert(size <= image->about.size && offset <= image->about.size - size);
     if (size == 0)
         return answer;
+    assert(offset >= image->end && ((offset | size) & (page - 1)) == 0);
+    assert(size <= image->about.size && offset <= image->about.size - size);
     if (bytes == NULL || state != XVM_COMMITTED)
         return write_empty(image, offset, size, state);
     for (size_t i = 0; answer.status == XVM_OK && i < size; i += page)

@@ -51,6 +51,10 @@ typedef struct xvm_os_image_run {
     int has_bytes;
 } xvm_os_image_run;
 
+/* Addresses at which programs of this system have nothing, whatever it does to keep addresses from being
+ * known: so many of them, the best first. */
+size_t xvm_os_image_places(const uintptr_t **places);
+
 /* --- writing ---------------------------------------------------------------------------------- */
 
 /* path is UTF-8. Only on XVM_OK there is something to finish or to abandon. */
