@@ -36,11 +36,11 @@ static void *take(xvm_heap *heap, size_t size)
 
 static char *make_text(xvm_heap *heap, uint64_t random)
 {
-    size_t length = random % 90;
+    size_t length = (size_t)(random % 90);
     char *text = take(heap, length + 1);
 
     for (size_t i = 0; i < length; i++)
-        text[i] = (char)('a' + (random >> 7) * (i + 1) % 26);
+        text[i] = (char)('a' + (int)((random >> 7) * (i + 1) % 26));
     text[length] = 0;
     return text;
 }

@@ -227,7 +227,8 @@ static bool look_at_slab(xvm_heap *heap, uint32_t page, found *f)
     unit_info *u = &heap->units[unit];
     unsigned c = u->size_class - 1u;
 
-    if (page % UNIT_PAGES != 0 || pages_of(&heap->pages[page]) != UNIT_PAGES || c >= CLASSES ||
+    if ((heap->flags & XVM_HEAP_GUARDED) != 0 || page % UNIT_PAGES != 0 ||
+        pages_of(&heap->pages[page]) != UNIT_PAGES || c >= CLASSES ||
         !xvm_os_heap_claim_lines(heap, order_of_class(c), u->states) ||
         !look_at_states(state_at(heap, u->states), c, &free_blocks))
         return false;
