@@ -153,8 +153,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         make_image();
     memcpy(changed, image, image_size);
     for (size_t i = 0; i + 4 <= size && i < 64; i += 4)
-        changed[(data[i] | data[i + 1] << 8 | (size_t)data[i + 2] << 16) % image_size] =
-            data[i + 3];
+        changed[((size_t)data[i] | (size_t)data[i + 1] << 8 | (size_t)data[i + 2] << 16) %
+                image_size] = data[i + 3];
     write_file(path, changed, image_size);
     try_load(); /* as it is: but for changes that change nothing it is refused */
     if (seal())
