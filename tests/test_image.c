@@ -180,9 +180,13 @@ static void write_file(const char *path, const unsigned char *bytes, size_t size
     CHECK(fclose(f) == 0);
 }
 
-static void write_byte(FILE *f, size_t at, unsigned char byte)
+/* Closed again each time: Windows lets nobody else open it meanwhile. */
+static void write_byte(const char *path, size_t at, unsigned char byte)
 {
-    CHECK(fseek(f, (long)at, SEEK_SET) == 0 && fputc(byte, f) == byte && fflush(f) == 0);
+    FILE *f = fopen(path, "r+b");
+
+    CHECK(f != NULL && fseek(f, (long)at, SEEK_SET) == 0 && fputc(byte, f) == byte);
+    CHECK(fclose(f) == 0);
 }
 
 static bool is_file(const char *path)
@@ -253,6 +257,17 @@ static void save_and_load(unsigned flags)
     }
     xvm_heap_destroy(heap);
     remove(path);
+}
+
+/* Sanitizers take memory of their own meanwhile. */
+static void check_kept(const holdings *before)
+{
+    holdings after;
+
+    look_at_process(&after);
+    CHECK_EQUAL(after.handles, before->handles);
+    if (!memory_is_emulated())
+        CHECK_EQUAL(after.addresses, before->addresses);
 }
 
 /* --- cases ------------------------------------------------------------------------------------ */
@@ -457,7 +472,7 @@ TEST(a_budget_and_a_name_are_those_of_the_call)
 
 static void check_refused(const char *path, xvm_status status, const char *why)
 {
-    holdings before, after;
+    holdings before;
     xvm_heap *heap = (xvm_heap *)(uintptr_t)1;
     char sentence[300];
 
@@ -469,9 +484,7 @@ static void check_refused(const char *path, xvm_status status, const char *why)
     if (strstr(sentence, why) == NULL)
         fprintf(stderr, "%s\n", sentence);
     CHECK(strstr(sentence, why) != NULL);
-    look_at_process(&after);
-    CHECK_EQUAL(after.addresses, before.addresses);
-    CHECK_EQUAL(after.handles, before.handles);
+    check_kept(&before);
 }
 
 TEST(what_is_no_image_is_refused)
@@ -591,22 +604,17 @@ TEST(no_byte_can_be_changed)
 {
     const char *path = path_of("bytes");
     size_t size = save_small(path), step = size / (memory_is_emulated() ? 200 : 4000) + 1;
-    holdings before, after;
-    FILE *f = fopen(path, "r+b");
+    holdings before;
     xvm_heap *heap;
 
-    CHECK(f != NULL);
     look_at_process(&before);
     for (size_t i = 0; i < size; i += i < 160 ? 1 : step) {
-        write_byte(f, i, image[i] ^ (unsigned char)(1 + i % 255));
+        write_byte(path, i, image[i] ^ (unsigned char)(1 + i % 255));
         CHECK_EQUAL(xvm_heap_load(&heap, path, NULL), XVM_E_CORRUPT);
         CHECK(heap == NULL);
-        write_byte(f, i, image[i]);
+        write_byte(path, i, image[i]);
     }
-    look_at_process(&after);
-    fclose(f);
-    CHECK_EQUAL(after.addresses, before.addresses);
-    CHECK_EQUAL(after.handles, before.handles);
+    check_kept(&before);
     xvm_heap_destroy(load(path));
     remove(path);
 }
@@ -659,7 +667,7 @@ TEST(a_refused_save_leaves_the_old_file)
     static const char *const what[] = {"reserve", "bookkeeping", "file"};
     const char *path = path_of("refused");
     xvm_heap *heap = make(0, 16 * MiB);
-    holdings before, after;
+    holdings before;
     size_t size;
 
     (void)build(heap, 300, 2);
@@ -672,9 +680,7 @@ TEST(a_refused_save_leaves_the_old_file)
     for (size_t i = 0; i < sizeof what / sizeof *what; i++)
         for (int n = 1; save_refused(heap, path, what[i], n, size);)
             n++;
-    look_at_process(&after);
-    CHECK_EQUAL(after.addresses, before.addresses);
-    CHECK_EQUAL(after.handles, before.handles);
+    check_kept(&before);
     xvm_heap_destroy(heap);
     xvm_heap_destroy(load(path));
     remove(path);
@@ -684,10 +690,9 @@ TEST(a_full_disk_is_told)
 {
     const char *path = path_of("full");
     xvm_heap *heap = make(0, 16 * MiB);
-    bool has_errno = xvm_allocation_granularity() == xvm_page_size();
 
     (void)build(heap, 300, 2);
-    CHECK_EQUAL(xvm_inject(has_errno ? "pwrite@1=28" : "WriteFile@1=112"), XVM_OK);
+    CHECK_EQUAL(xvm_inject("pwrite@1=28, WriteFile@1=112"), XVM_OK);
     CHECK_EQUAL(xvm_heap_save(heap, path), XVM_E_DISK_FULL);
     CHECK_EQUAL(xvm_injected(), 1);
     CHECK_EQUAL(xvm_inject(NULL), XVM_OK);
@@ -719,7 +724,7 @@ TEST(a_refused_load_leaves_nothing)
     static const char *const what[] = {"reserve", "bookkeeping", "commit", "file", "discard"};
     const char *path = path_of("unloaded");
     xvm_heap *heap = make(0, 16 * MiB);
-    holdings before, after;
+    holdings before;
     uint64_t digest;
 
     (void)build(heap, 300, 2);
@@ -732,8 +737,6 @@ TEST(a_refused_load_leaves_nothing)
     for (size_t i = 0; i < sizeof what / sizeof *what; i++)
         for (int n = 1; load_refused(path, what[i], n, digest);)
             n++;
-    look_at_process(&after);
-    CHECK_EQUAL(after.addresses, before.addresses);
-    CHECK_EQUAL(after.handles, before.handles);
+    check_kept(&before);
     remove(path);
 }
