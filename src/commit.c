@@ -16,6 +16,7 @@
 #include "budget.h"
 #include "lock.h"
 #include "range.h"
+#include "watch.h"
 
 enum { ZERO_STEP = 1 << 20 }; /* bytes made resident at a time where discarding is zeroing first */
 
@@ -180,6 +181,8 @@ static xvm_os_answer commit_run(xvm_region *region, const xvm_os_run *run, size_
     xvm_os_answer answer =
         region->own.sparse ? commit_sparse(region, run) : open_run(region, run, &opened);
 
+    if (answer.status == XVM_OK && is_watched(region))
+        xvm_os_watch_fresh(region, run->from, run->to);
     *reached = opened ? run->to : run->from;
     return answer;
 }
@@ -477,6 +480,15 @@ static xvm_os_answer discard_range(batch *b, range r)
     return answer;
 }
 
+/* The range has been discarded, or a part of it. */
+static void tell_watch(xvm_region *region, range r)
+{
+    if (!is_watched(region) || is_empty(r))
+        return;
+    xvm_os_watch_lost(region, r.from, r.to);
+    xvm_os_watch_fresh(region, r.from, r.to);
+}
+
 xvm_os_answer xvm_os_zero_range(xvm_region *region, range r)
 {
     xvm_os_answer answer;
@@ -486,7 +498,10 @@ xvm_os_answer xvm_os_zero_range(xvm_region *region, range r)
     b.mode = XVM_DISCARD_ZERO;
     b.count = 0;
     answer = discard_range(&b, r);
-    return answer.status == XVM_OK ? flush(&b) : answer;
+    if (answer.status == XVM_OK)
+        answer = flush(&b);
+    tell_watch(region, r);
+    return answer;
 }
 
 static bool find_discard(const xvm_region *region, const xvm_range *given, range *out)
@@ -512,6 +527,16 @@ static xvm_status check_ranges(const xvm_region *region, const xvm_range *ranges
     return status;
 }
 
+/* Whatever was refused on the way: all count as written. */
+static void tell_watch_of_all(xvm_region *region, const xvm_range *ranges, size_t count)
+{
+    range r;
+
+    for (size_t i = 0; is_watched(region) && i < count; i++)
+        if (find_discard(region, &ranges[i], &r))
+            tell_watch(region, r);
+}
+
 static xvm_os_answer discard_all(xvm_region *region, const xvm_range *ranges, size_t count,
                                  xvm_discard_mode mode)
 {
@@ -519,6 +544,8 @@ static xvm_os_answer discard_all(xvm_region *region, const xvm_range *ranges, si
     batch b;
     range r;
 
+    if (answer.status != XVM_OK)
+        return answer;
     b.region = region;
     b.mode = mode;
     b.count = 0;
@@ -526,6 +553,7 @@ static xvm_os_answer discard_all(xvm_region *region, const xvm_range *ranges, si
         if (find_discard(region, &ranges[i], &r))
             answer = discard_range(&b, r);
     last = answer.status == XVM_OK ? flush(&b) : DONE;
+    tell_watch_of_all(region, ranges, count);
     return answer.status != XVM_OK ? answer : last;
 }
 

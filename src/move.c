@@ -6,7 +6,7 @@
  *               moved    copied
  *
  *   1  Plain pages move: readable, writable, neither executable nor locked, in regions that are neither
- *      sparse nor of explicit huge pages.
+ *      sparse nor of explicit huge pages nor watched.
  *   2  What the system has moved before it refuses more has moved; the rest is copied.
  *   3  It may have taken pages of the target away when it refuses. They are committed again; where that
  *      is refused, too, all bytes go back, and those pages are guards.
@@ -15,6 +15,7 @@
 
 #include "lock.h"
 #include "range.h"
+#include "watch.h"
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
@@ -40,8 +41,8 @@ static bool is_plain(const xvm_region *region, range r)
 static bool can_move(const xvm_region *region, range to, range from)
 {
     return size_of(region, to.from, to.to) >= xvm_os_move_least() && !region->own.sparse &&
-           region->own.huge != XVM_HUGE_MUST_EXPLICIT && is_plain(region, to) &&
-           is_plain(region, from);
+           region->own.huge != XVM_HUGE_MUST_EXPLICIT && !is_watched(region) &&
+           is_plain(region, to) && is_plain(region, from);
 }
 
 /* --- moving ----------------------------------------------------------------------------------- */
@@ -102,6 +103,7 @@ static xvm_os_answer move_range(xvm_region *region, range to, range from)
         return answer;
     memcpy(target + done, source + done, size_of(region, to.from, to.to) - done);
     make_zero(region, from, done);
+    xvm_os_watch_lost(region, to.from, to.to);
     return DONE;
 }
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "xvm/region.h"
+#include "xvm/watch.h"
 
 /* What a system call is made for. */
 typedef enum xvm_os_operation {
@@ -209,6 +210,31 @@ xvm_os_answer xvm_os_find_mapping(const void *address, xvm_os_mapping *out);
 /* Every mapping from low to high, free ones left out; visit ends it by an answer that is not 0. */
 xvm_os_answer xvm_os_walk_mappings(int (*visit)(const xvm_os_mapping *mapping, void *context),
                                    void *context);
+
+/* --- which pages were written ------------------------------------------------------------------ */
+
+/* Does the system see writes by itself in this way? Tried once, and remembered. Never for
+ * XVM_WATCH_PROTECT, which needs nothing but xvm_os_catch_writes. */
+int xvm_os_can_track(xvm_watch_method method);
+
+/* Pages of any state: writes to them can be seen from now on, once they are committed and armed. They
+ * stay seen until xvm_os_decommit. */
+xvm_os_answer xvm_os_track(xvm_watch_method method, void *address, size_t size);
+
+/* Writes to them are not seen any more. */
+xvm_os_answer xvm_os_untrack(xvm_watch_method method, void *address, size_t size);
+
+/* Committed, tracked pages: none of them counts as written. XVM_E_NOT_FOUND: the system does not track
+ * all of them any more, and some may be armed. */
+xvm_os_answer xvm_os_arm(xvm_watch_method method, void *address, size_t size);
+
+/* What was written of committed, tracked pages since they were armed: fetched, and armed again, in one
+ * step. At most so many pieces, ascending; *reached is behind the last byte looked at. XVM_E_NOT_FOUND:
+ * the system does not track all of them any more, and what was written is lost. On other failures
+ * nothing is. */
+xvm_os_answer xvm_os_take_written(xvm_watch_method method, void *address, size_t size,
+                                  xvm_os_piece *pieces, size_t capacity, size_t *count,
+                                  void **reached);
 
 /* --- threads ---------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include "lock.h"
 #include "range.h"
 #include "register.h"
+#include "watch.h"
 
 survey xvm_os_survey(const xvm_region *region, range r, want w)
 {
@@ -49,10 +50,14 @@ static void note_runs(xvm_region *region, range r, want w, unsigned keep, unsign
     xvm_os_run run;
 
     while (next_run(region, &at, r.to, w, &run)) {
+        bool held = is_wanted(COMMITTED, run.state);
+
         count_run(region, &run, true);
         run.state = (run.state & keep) | set;
         count_run(region, &run, false);
         xvm_os_pagemap_set(region, run.from, run.to, run.state);
+        if (held && is_wanted(UNCOMMITTED, run.state))
+            xvm_os_watch_lost(region, run.from, run.to);
     }
     if (region->own.committed == 0 && region->own.guarded == 0)
         xvm_os_pagemap_restart(region);

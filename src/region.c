@@ -18,6 +18,7 @@
 #include "lock.h"
 #include "range.h"
 #include "register.h"
+#include "watch.h"
 
 enum { CHUNKS = 32, SMALLEST_CHUNK = 2 << 20 }; /* of a sparse region: how many, and bytes */
 enum { FLAGS = XVM_RESERVE_EXECUTABLE | XVM_RESERVE_WATCHED | XVM_RESERVE_NO_RETRY };
@@ -269,6 +270,9 @@ static xvm_os_answer give_back(xvm_region *region)
         if (region->own.budget != NULL)
             xvm_os_budget_return(region->own.budget, charge);
     }
+    answer = xvm_os_watch_release(region);
+    if (answer.status != XVM_OK)
+        return answer;
     if (region->own.book_base != NULL) {
         answer = xvm_os_release(region->own.book_base, region->own.book_size);
         if (answer.status != XVM_OK)
@@ -341,8 +345,7 @@ xvm_status xvm_reserve(xvm_region *region, size_t size, const xvm_reserve_option
         return xvm_os_fail_at(&site, answer);
     *region = (xvm_region){0};
     if (is_valid(o, size, alignment))
-        answer = (o->flags & XVM_RESERVE_WATCHED) != 0 ? (xvm_os_answer){XVM_E_UNSUPPORTED, 0}
-                                                       : reserve(region, size, alignment, o);
+        answer = reserve(region, size, alignment, o);
     site.operation = refused_step(answer.status, o);
     return xvm_os_fail_at(&site, answer);
 }

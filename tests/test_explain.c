@@ -121,8 +121,7 @@ TEST(each_cause_has_its_sentence)
     if (xvm_lock(&r, 0, 1) == XVM_OK) {
         SEE(xvm_advise(&r, 0, 1, XVM_ADVICE_COLD), XVM_E_PERMISSION, "xvm_unlock");
     }
-    SEE(xvm_reserve(&pinned, 1, &(xvm_reserve_options){.flags = XVM_RESERVE_WATCHED}),
-        XVM_E_UNSUPPORTED, "features");
+    SEE(xvm_watch_start_by(&r, 0, MiB, XVM_WATCH_SYSTEM), XVM_E_UNSUPPORTED, "features");
     SEE(xvm_reserve(&pinned, MiB, &(xvm_reserve_options){.address = r.base}), XVM_E_ADDRESS_TAKEN,
         "");
     says("at 0x");

@@ -113,17 +113,12 @@ TEST(broken_options_are_invalid_and_later_ones_unsupported)
         {.flags = 8},
         {.commit_mode = XVM_COMMIT_SPARSE, .huge = XVM_HUGE_TRANSPARENT},
     };
-    xvm_reserve_options unsupported[] = {
-        {.flags = XVM_RESERVE_WATCHED},
-    };
     xvm_region r;
 
     calls = 0;
     xvm_set_trace(count_call);
     for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++)
         CHECK_EQUAL(xvm_reserve(&r, p, &invalid[i]), XVM_E_INVALID);
-    for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++)
-        CHECK_EQUAL(xvm_reserve(&r, p, &unsupported[i]), XVM_E_UNSUPPORTED);
     CHECK_EQUAL(calls, 0);
     xvm_set_trace(NULL);
     CHECK(is_zero_handle(&r));

@@ -78,8 +78,9 @@ typedef enum xvm_dump { XVM_DUMP_DEFAULT = 0, XVM_DUMP_NEVER } xvm_dump;
 typedef enum xvm_reserve_flag {
     XVM_RESERVE_EXECUTABLE = 1, /* for code: refused now, and not at the first protect, where a
                                    policy forbids to make written pages executable */
-    XVM_RESERVE_WATCHED = 2,    /* XVM_E_UNSUPPORTED in this version */
-    XVM_RESERVE_NO_RETRY = 4    /* xvm_set_commit_retry does not hold: a commit never sleeps */
+    XVM_RESERVE_WATCHED = 2, /* Windows: its own write watch for xvm_watch_start; elsewhere it makes
+                                   no difference */
+    XVM_RESERVE_NO_RETRY = 4 /* xvm_set_commit_retry does not hold: a commit never sleeps */
 } xvm_reserve_flag;
 
 /* How to reserve; all zero is the default. */
@@ -121,6 +122,7 @@ typedef struct xvm_region {
         void *book;     /* a reservation for the states alone; NULL: they are behind the pages */
         void *book_base;
         size_t book_size;
+        void *watch; /* which pages were written, see src/watch.c; NULL: nobody asks */
     } own;
 } xvm_region;
 
@@ -138,8 +140,7 @@ typedef struct xvm_region {
  *            RLIMIT_MEMLOCK. XVM_E_MAP_LIMIT: too many mappings. XVM_E_COMMIT_LIMIT: the pool of
  *            explicit huge pages is too small. XVM_E_BUDGET: no room for explicit huge pages.
  *            XVM_E_PERMISSION: no privilege for explicit huge pages, or a policy against executable
- *            memory. XVM_E_UNSUPPORTED: this system has no such page, node or policy, or the flag
- *            is one of a later version. On error *region holds nothing: all zero, or, when giving
+ *            memory. XVM_E_UNSUPPORTED: this system has no such page, node or policy. On error *region holds nothing: all zero, or, when giving
  *            back what was half reserved was refused as well, what a later xvm_release gives back
  * threads    any
  * linux      mmap(PROT_NONE) without MAP_NORESERVE, so that a commit is charged; one never

@@ -27,5 +27,6 @@
 #include "xvm/status.h"
 #include "xvm/system.h"
 #include "xvm/testing.h"
+#include "xvm/watch.h"
 
 #endif

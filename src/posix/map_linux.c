@@ -25,6 +25,7 @@
 #include "lock.h"
 #include "pages.h"
 #include "read.h"
+#include "scan.h"
 
 /* --- the text --------------------------------------------------------------------------------- */
 
@@ -188,19 +189,20 @@ static void give_back(kept *k, int file, bool is_kept)
 
 /* 0 or an errno; *result is set on 0 only. By syscall, because libraries do not agree on the type of
  * a request. */
-static int ask(int file, unsigned long request, uintptr_t address, void *argument, long *result)
+static int ask(xvm_os_operation why, int file, unsigned long request, uintptr_t address,
+               void *argument, long *result)
 {
     const void *at = (const void *)address;
     long got;
     int code;
 
-    if (is_refused(XVM_OS_QUERY, "ioctl", at, 0, &code))
+    if (is_refused(why, "ioctl", at, 0, &code))
         return code;
     got = syscall(SYS_ioctl, (long)file, (long)request, argument);
     if (got < 0)
-        return told(XVM_OS_QUERY, "ioctl", at, 0, errno);
+        return told(why, "ioctl", at, 0, errno);
     *result = got;
-    return told(XVM_OS_QUERY, "ioctl", at, 0, 0);
+    return told(why, "ioctl", at, 0, 0);
 }
 
 /* --- one mapping ------------------------------------------------------------------------------ */
@@ -244,7 +246,7 @@ static int query_next(int file, uintptr_t address, mapping *m)
 {
     procmap_query q = {.size = sizeof q, .query_flags = OR_NEXT, .query_addr = address};
     long none;
-    int code = ask(file, _IOWR('f', 17, procmap_query), address, &q, &none);
+    int code = ask(XVM_OS_QUERY, file, _IOWR('f', 17, procmap_query), address, &q, &none);
 
     *m = (mapping){.start = top(), .end = top()};
     if (code != 0)
@@ -383,16 +385,6 @@ xvm_os_answer xvm_os_walk_mappings(int (*visit)(const xvm_os_mapping *mapping, v
 
 /* --- what is in memory ------------------------------------------------------------------------ */
 
-typedef struct pm_scan_arg {
-    uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-} pm_scan_arg;
-
-typedef struct page_region {
-    uint64_t start, end, categories;
-} page_region;
-
-enum { PAGE_IS_PRESENT = 8, PAGE_IS_PFNZERO = 32, PAGE_IS_HUGE = 64 };
 enum { RUNS = XVM_OS_RUNS_AHEAD, AHEAD = 256 << 20 };
 
 /* Runs of pages in memory between from and reached, that are not the common one of zeros, which
@@ -400,25 +392,37 @@ enum { RUNS = XVM_OS_RUNS_AHEAD, AHEAD = 256 << 20 };
 typedef struct stretch {
     uintptr_t from, reached;
     size_t count;
-    page_region runs[RUNS];
+    xvm_os_scanned runs[RUNS];
 } stretch;
 
-static int scan(int file, uintptr_t from, uintptr_t to, stretch *out)
+int xvm_os_ask_scan(xvm_os_operation why, xvm_os_scan *question, long *found)
 {
-    pm_scan_arg a = {.size = sizeof a,
+    bool is_kept;
+    int file = borrow(&pagemap, &is_kept), code = EBADF;
+
+    if (file >= 0)
+        code = ask(why, file, _IOWR('f', 16, xvm_os_scan), (uintptr_t)question->start, question,
+                   found);
+    give_back(&pagemap, file, is_kept);
+    return code;
+}
+
+static int scan(uintptr_t from, uintptr_t to, stretch *out)
+{
+    xvm_os_scan q = {.size = sizeof q,
                      .start = from,
                      .end = to,
                      .vec = (uintptr_t)out->runs,
                      .vec_len = RUNS,
-                     .category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
-                     .category_inverted = PAGE_IS_PFNZERO,
-                     .return_mask = PAGE_IS_PRESENT | PAGE_IS_HUGE};
+                     .category_mask = XVM_OS_PAGE_PRESENT | XVM_OS_PAGE_ZERO,
+                     .category_inverted = XVM_OS_PAGE_ZERO,
+                     .return_mask = XVM_OS_PAGE_PRESENT | XVM_OS_PAGE_HUGE};
     long found = 0;
-    int code = ask(file, _IOWR('f', 16, pm_scan_arg), from, &a, &found);
+    int code = xvm_os_ask_scan(XVM_OS_QUERY, &q, &found);
 
     out->from = from;
     out->count = (size_t)found;
-    out->reached = a.walk_end > from ? (uintptr_t)a.walk_end : to;
+    out->reached = q.walk_end > from ? (uintptr_t)q.walk_end : to;
     return code;
 }
 
@@ -426,14 +430,11 @@ static int scan(int file, uintptr_t from, uintptr_t to, stretch *out)
 static bool look(uintptr_t from, uintptr_t to, stretch *out)
 {
     static unsigned lacks_scan;
-    int saved = errno, code, file;
-    bool is_kept;
+    int saved = errno, code;
 
     if (LOAD(&lacks_scan))
         return false;
-    file = borrow(&pagemap, &is_kept);
-    code = file < 0 ? EBADF : scan(file, from, to, out);
-    give_back(&pagemap, file, is_kept);
+    code = scan(from, to, out);
     if (is_lacking(code))
         STORE(&lacks_scan, 1u);
     errno = saved;
@@ -456,7 +457,7 @@ static bool count(uintptr_t from, uintptr_t to, presence *out)
             size_t size = (size_t)(found.runs[i].end - found.runs[i].start);
 
             out->resident += size;
-            out->huge += (found.runs[i].categories & PAGE_IS_HUGE) != 0 ? size : 0;
+            out->huge += (found.runs[i].categories & XVM_OS_PAGE_HUGE) != 0 ? size : 0;
         }
     }
     return true;

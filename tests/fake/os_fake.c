@@ -546,6 +546,54 @@ size_t xvm_os_huge(const void *address, size_t size)
     return 0;
 }
 
+/* --- which pages were written: never seen ----------------------------------------------------- */
+
+static const xvm_os_answer LACKING = {XVM_E_UNSUPPORTED, 0};
+
+int xvm_os_can_track(xvm_watch_method method)
+{
+    (void)method;
+    return 0;
+}
+
+xvm_os_answer xvm_os_track(xvm_watch_method method, void *address, size_t size)
+{
+    (void)method;
+    (void)address;
+    (void)size;
+    return LACKING;
+}
+
+xvm_os_answer xvm_os_untrack(xvm_watch_method method, void *address, size_t size)
+{
+    (void)method;
+    (void)address;
+    (void)size;
+    return LACKING;
+}
+
+xvm_os_answer xvm_os_arm(xvm_watch_method method, void *address, size_t size)
+{
+    (void)method;
+    (void)address;
+    (void)size;
+    return LACKING;
+}
+
+xvm_os_answer xvm_os_take_written(xvm_watch_method method, void *address, size_t size,
+                                  xvm_os_piece *pieces, size_t capacity, size_t *count,
+                                  void **reached)
+{
+    (void)method;
+    (void)address;
+    (void)size;
+    (void)pieces;
+    (void)capacity;
+    (void)count;
+    (void)reached;
+    return LACKING;
+}
+
 /* --- limits and the map ----------------------------------------------------------------------- */
 
 void xvm_os_get_system(xvm_system_info *out)

@@ -1,0 +1,433 @@
+/* watch.c - which pages of a region were written since the last look.
+ *
+ *     the system's own notes --fetch, reset--> | 0 1 1 0 0 0 1 | one bit for each page --> ranges
+ *     what we do to pages    ------------------^
+ *
+ *   1  A page whose bit is set counts as written. A look fetches what the system has noted into the bits
+ *      first, and reports from the bits alone: what is not reported stays.
+ *   2  What takes contents away sets bits after it has: a look in between would report too early.
+ *   3  Where the system has forgotten that pages are watched, by fork, or because somebody mapped over
+ *      them, all of them count as written, and are watched anew.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lock.h"
+#include "pages.h"
+#include "range.h"
+#include "watch.h"
+#include "xvm/watch.h"
+
+enum { WORD = 8 * sizeof(size_t), STRETCH = 1 << 14, PIECES = 128 }; /* bits; pages; of one fetch */
+
+/* Lies at the start of its own reservation, the bits behind it. */
+typedef struct record {
+    xvm_region *region;
+    xvm_watch_method method;
+    range r; /* pages watched */
+    uint64_t looks, reported, faults;
+    void *os_base;
+    size_t os_size;
+    size_t bits[]; /* of page r.from and so on */
+} record;
+
+/* --- bits ------------------------------------------------------------------------------------- */
+
+/* The bits of [from, to) that are in the word of from; *to_next is the first page of the next word. */
+static size_t mask_at(const record *w, size_t from, size_t to, size_t *next)
+{
+    size_t bit = (from - w->r.from) % WORD, left = to - from;
+    size_t count = left < WORD - bit ? left : WORD - bit;
+
+    *next = from + count;
+    return (SIZE_MAX >> (WORD - count)) << bit;
+}
+
+static size_t *word_at(record *w, size_t page)
+{
+    return &w->bits[(page - w->r.from) / WORD];
+}
+
+static void set_bits(record *w, size_t from, size_t to)
+{
+    for (size_t next; from < to; from = next) {
+        size_t mask = mask_at(w, from, to, &next);
+
+        (void)ATOMIC_SET(word_at(w, from), mask);
+    }
+}
+
+static void clear_bits(record *w, size_t from, size_t to)
+{
+    for (size_t next; from < to; from = next) {
+        size_t mask = mask_at(w, from, to, &next);
+
+        (void)ATOMIC_CLEAR(word_at(w, from), mask);
+    }
+}
+
+/* The first page of [from, to) whose bit is as wanted; to when there is none. */
+static size_t find_bit(record *w, size_t from, size_t to, bool wanted)
+{
+    for (size_t next; from < to; from = next) {
+        size_t mask = mask_at(w, from, to, &next);
+        size_t found = (LOAD_ACQUIRE(word_at(w, from)) ^ (wanted ? 0 : SIZE_MAX)) & mask;
+
+        if (found != 0)
+            return from + (size_t)__builtin_ctzll(found) - (from - w->r.from) % WORD;
+    }
+    return to;
+}
+
+static range cut(const record *w, size_t from, size_t to)
+{
+    from = from > w->r.from ? from : w->r.from;
+    to = to < w->r.to ? to : w->r.to;
+    return (range){from, to > from ? to : from};
+}
+
+/* --- asking the system ------------------------------------------------------------------------ */
+
+/* What has to be tracked together: a part of a chunk would cost a sparse region mappings. */
+static range whole_chunks(const record *w, range r)
+{
+    unsigned shift = w->region->own.chunk_shift;
+
+    if (!w->region->own.sparse)
+        return r;
+    return cut(w, (r.from >> shift) << shift, (((r.to - 1) >> shift) + 1) << shift);
+}
+
+static xvm_os_answer track(const record *w, range r)
+{
+    r = whole_chunks(w, r);
+    return xvm_os_track(w->method, address_of(w->region, r.from), size_of(w->region, r.from, r.to));
+}
+
+static xvm_os_answer arm(record *w, range r)
+{
+    void *start = address_of(w->region, r.from);
+    size_t size = size_of(w->region, r.from, r.to);
+    xvm_os_answer answer = xvm_os_arm(w->method, start, size);
+
+    if (answer.status == XVM_E_NOT_FOUND)
+        answer = track(w, r);
+    else
+        return answer;
+    return answer.status == XVM_OK ? xvm_os_arm(w->method, start, size) : answer;
+}
+
+/* A piece of memory that was written, in pages, rounded outward: a page may be several of the
+ * system's. */
+static void note_piece(record *w, const xvm_os_piece *piece)
+{
+    const unsigned char *base = w->region->base;
+    size_t offset = (size_t)((const unsigned char *)piece->address - base);
+    unsigned shift = w->region->own.page_shift;
+
+    set_bits(w, offset >> shift, ((offset + piece->size - 1) >> shift) + 1);
+}
+
+/* Fetches into the bits what was written of a committed run. */
+static xvm_os_answer fetch_run(record *w, range r)
+{
+    unsigned char *at = address_of(w->region, r.from), *end = address_of(w->region, r.to);
+    xvm_os_answer answer = DONE;
+    xvm_os_piece pieces[PIECES];
+    size_t count;
+    void *next;
+
+    for (; at < end && answer.status == XVM_OK; at = next) {
+        answer =
+            xvm_os_take_written(w->method, at, (size_t)(end - at), pieces, PIECES, &count, &next);
+        for (size_t i = 0; answer.status == XVM_OK && i < count; i++)
+            note_piece(w, &pieces[i]);
+    }
+    if (answer.status != XVM_E_NOT_FOUND)
+        return answer;
+    set_bits(w, r.from, r.to);
+    return arm(w, r);
+}
+
+static xvm_os_answer fetch(record *w, range r)
+{
+    xvm_os_answer answer = DONE;
+    xvm_os_run run;
+
+    for (size_t at = r.from;
+         answer.status == XVM_OK && next_run(w->region, &at, r.to, COMMITTED, &run);)
+        answer = fetch_run(w, (range){run.from, run.to});
+    return answer;
+}
+
+static xvm_os_answer arm_all(record *w, range r)
+{
+    xvm_os_answer answer = DONE;
+    xvm_os_run run;
+
+    for (size_t at = r.from;
+         answer.status == XVM_OK && next_run(w->region, &at, r.to, COMMITTED, &run);)
+        answer = arm(w, (range){run.from, run.to});
+    return answer;
+}
+
+/* --- what others tell ------------------------------------------------------------------------- */
+
+void xvm_os_watch_lost(xvm_region *region, size_t from, size_t to)
+{
+    record *w = LOAD_ACQUIRE(&region->own.watch);
+    range r;
+
+    if (w == NULL)
+        return;
+    r = cut(w, from, to);
+    set_bits(w, r.from, r.to);
+}
+
+void xvm_os_watch_fresh(xvm_region *region, size_t from, size_t to)
+{
+    record *w = LOAD_ACQUIRE(&region->own.watch);
+    int saved = xvm_os_get_error();
+    range r;
+
+    if (w == NULL)
+        return;
+    r = cut(w, from, to);
+    if (!is_empty(r) && arm(w, r).status != XVM_OK)
+        set_bits(w, r.from, r.to);
+    xvm_os_set_error(saved);
+}
+
+/* --- starting and ending ---------------------------------------------------------------------- */
+
+static xvm_os_answer make_record(xvm_region *region, range r, xvm_watch_method method, record **out)
+{
+    size_t page = xvm_os_get_facts().page_size, words = (r.to - r.from + WORD - 1) / WORD;
+    xvm_os_request request = {.size = round_up(sizeof(record) + words * sizeof(size_t), page),
+                              .alignment = xvm_os_get_facts().granularity,
+                              .aside = 1};
+    xvm_os_place place;
+    xvm_os_answer answer = xvm_os_reserve(&request, &place);
+
+    if (answer.status != XVM_OK)
+        return answer;
+    answer = xvm_os_commit(XVM_OS_BOOKKEEPING, place.base, request.size);
+    if (answer.status != XVM_OK) {
+        (void)xvm_os_release(place.os_base, place.os_size);
+        return answer;
+    }
+    *out = place.base;
+    **out = (record){.region = region,
+                     .method = method,
+                     .r = r,
+                     .os_base = place.os_base,
+                     .os_size = place.os_size};
+    return DONE;
+}
+
+static xvm_os_answer release_record(record *w)
+{
+    return xvm_os_release(w->os_base, w->os_size);
+}
+
+static xvm_os_answer untrack(const record *w)
+{
+    return xvm_os_untrack(w->method, address_of(w->region, w->r.from),
+                          size_of(w->region, w->r.from, w->r.to));
+}
+
+static bool works(const xvm_region *region, xvm_watch_method method)
+{
+    return region->own.huge != XVM_HUGE_MUST_EXPLICIT && xvm_os_can_track(method);
+}
+
+static xvm_os_answer start(xvm_region *region, range r, xvm_watch_method method)
+{
+    xvm_os_answer answer;
+    record *w;
+
+    if (!works(region, method))
+        return (xvm_os_answer){XVM_E_UNSUPPORTED, 0};
+    answer = make_record(region, r, method, &w);
+    if (answer.status != XVM_OK)
+        return answer;
+    answer = xvm_os_track(method, address_of(region, r.from), size_of(region, r.from, r.to));
+    if (answer.status == XVM_OK)
+        answer = arm_all(w, r);
+    if (answer.status != XVM_OK) {
+        (void)untrack(w);
+        (void)release_record(w);
+        return answer;
+    }
+    STORE_RELEASE(&region->own.watch, (void *)w);
+    return DONE;
+}
+
+xvm_os_answer xvm_os_watch_release(xvm_region *region)
+{
+    record *w = LOAD_ACQUIRE(&region->own.watch);
+    xvm_os_answer answer = w != NULL ? release_record(w) : DONE;
+
+    if (answer.status == XVM_OK)
+        STORE(&region->own.watch, (void *)NULL);
+    return answer;
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+typedef struct report {
+    record *watch;
+    xvm_range *ranges;
+    size_t capacity, count, pages;
+    bool resets, is_full;
+} report;
+
+/* Adds pages to the last range or as a new one; false: there is no room. */
+static bool add(report *out, size_t from, size_t to)
+{
+    const xvm_region *region = out->watch->region;
+    size_t offset = size_of(region, 0, from);
+    xvm_range *last = &out->ranges[out->count - 1];
+
+    if (out->count != 0 && last->offset + last->size == offset)
+        last->size += size_of(region, from, to);
+    else if (out->count == out->capacity)
+        return false;
+    else
+        out->ranges[out->count++] = (xvm_range){offset, size_of(region, from, to)};
+    out->pages += to - from;
+    return true;
+}
+
+static void report_bits(report *out, range r)
+{
+    record *w = out->watch;
+    size_t from, to;
+
+    for (from = find_bit(w, r.from, r.to, true); from < r.to; from = find_bit(w, to, r.to, true)) {
+        to = find_bit(w, from, r.to, false);
+        out->is_full = !add(out, from, to);
+        if (out->is_full)
+            return;
+        if (out->resets)
+            clear_bits(w, from, to);
+    }
+}
+
+/* What was reported and reset counts again. */
+static void take_back(report *out)
+{
+    unsigned shift = out->watch->region->own.page_shift;
+
+    for (size_t i = 0; out->resets && i < out->count; i++) {
+        size_t from = out->ranges[i].offset >> shift;
+
+        set_bits(out->watch, from, from + (out->ranges[i].size >> shift));
+    }
+    out->count = 0;
+}
+
+static xvm_os_answer look(report *out)
+{
+    record *w = out->watch;
+    xvm_os_answer answer = DONE;
+
+    for (size_t at = w->r.from, end; at < w->r.to && !out->is_full; at = end) {
+        end = w->r.to - at < STRETCH ? w->r.to : at + STRETCH;
+        answer = fetch(w, (range){at, end});
+        if (answer.status != XVM_OK)
+            break;
+        report_bits(out, (range){at, end});
+    }
+    if (answer.status != XVM_OK)
+        take_back(out);
+    return answer;
+}
+
+/* --- public calls ----------------------------------------------------------------------------- */
+
+static xvm_status start_first(xvm_region *region, size_t offset, size_t size,
+                              const xvm_watch_method *methods, size_t count)
+{
+    xvm_os_answer answer = {XVM_E_INVALID, 0};
+    range r;
+
+    if (find_range(region, offset, size, OUTWARD, &r) && !is_empty(r))
+        answer.status = is_watched(region) ? XVM_E_EXISTS : XVM_E_UNSUPPORTED;
+    for (size_t i = 0; answer.status == XVM_E_UNSUPPORTED && i < count; i++)
+        answer = start(region, r, methods[i]);
+    return answer_for(region, "watch_start", XVM_OS_WATCH, size, answer);
+}
+
+xvm_status xvm_watch_start(xvm_region *region, size_t offset, size_t size)
+{
+    static const xvm_watch_method best[] = {XVM_WATCH_SYSTEM, XVM_WATCH_USERFAULT};
+
+    return start_first(region, offset, size, best, sizeof best / sizeof *best);
+}
+
+xvm_status xvm_watch_start_by(xvm_region *region, size_t offset, size_t size,
+                              xvm_watch_method method)
+{
+    if (method <= XVM_WATCH_NONE || method > XVM_WATCH_PROTECT)
+        return refuse(region, "watch_start", XVM_OS_WATCH, size, XVM_E_INVALID);
+    return start_first(region, offset, size, &method, 1);
+}
+
+xvm_status xvm_watch_collect(xvm_region *region, xvm_watch_reset reset, xvm_range *ranges,
+                             size_t capacity, size_t *count)
+{
+    report out = {.ranges = ranges, .capacity = capacity, .resets = reset == XVM_WATCH_RESET};
+    xvm_os_answer answer = {XVM_E_INVALID, 0};
+
+    if (count != NULL)
+        *count = 0;
+    if (region != NULL && count != NULL && ranges != NULL && capacity != 0 &&
+        (unsigned)reset <= XVM_WATCH_RESET)
+        answer.status = is_watched(region) ? XVM_OK : XVM_E_NOT_FOUND;
+    if (answer.status == XVM_OK) {
+        out.watch = region->own.watch;
+        answer = look(&out);
+    }
+    if (answer.status != XVM_OK)
+        return answer_for(region, "watch_collect", XVM_OS_WATCH, capacity, answer);
+    *count = out.count;
+    out.watch->looks++;
+    out.watch->reported += out.pages;
+    return XVM_OK;
+}
+
+xvm_status xvm_watch_stop(xvm_region *region)
+{
+    xvm_os_answer answer = DONE;
+
+    if (region == NULL)
+        return refuse(NULL, "watch_stop", XVM_OS_WATCH, 0, XVM_E_INVALID);
+    if (!is_watched(region))
+        return XVM_OK;
+    answer = untrack(region->own.watch);
+    if (answer.status == XVM_OK)
+        answer = xvm_os_watch_release(region);
+    return answer_for(region, "watch_stop", XVM_OS_WATCH, 0, answer);
+}
+
+void xvm_watch_look(const xvm_region *region, xvm_watch_info *out)
+{
+    const record *w;
+
+    if (out == NULL)
+        return;
+    *out = (xvm_watch_info){0};
+    if (region == NULL || !is_watched(region))
+        return;
+    w = region->own.watch;
+    *out = (xvm_watch_info){.method = w->method,
+                            .offset = size_of(region, 0, w->r.from),
+                            .size = size_of(region, w->r.from, w->r.to),
+                            .sees_system_writes = w->method != XVM_WATCH_PROTECT,
+                            .looks = w->looks,
+                            .pages_reported = w->reported,
+                            .faults_taken = LOAD(&w->faults),
+                            .bookkeeping = w->os_size};
+}
