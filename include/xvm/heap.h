@@ -83,6 +83,16 @@ XVM_API xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *opti
 XVM_API xvm_status xvm_heap_create_in(xvm_heap **heap, xvm_region *region,
                                       const xvm_heap_options *options);
 
+/* The region that a heap lies in, with all that describes it.
+ *
+ * result     to look at, to watch, and for snapshots of the heap; its pages are the heap's to commit and
+ *            give back. NULL for NULL. Bytes of the heap that are put back to what they were at an
+ *            earlier moment, all of them and while no thread uses it, are the heap of that moment
+ * threads    any
+ * since      0.5
+ */
+XVM_API xvm_region *xvm_heap_region(xvm_heap *heap);
+
 /* Ends a heap, with all its blocks.
  *
  * heap       NULL is fine

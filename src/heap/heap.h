@@ -203,6 +203,15 @@ typedef struct watch {
     uint32_t most;  /* the frontier, in all that time */
 } watch;
 
+/* What is of the process and not of the heap: it lies outside of the heap's memory, whose bytes may be set
+ * back to what they were. */
+typedef struct heap_seat {
+    xvm_region own; /* all zero: the caller has it */
+    struct xvm_heap *heap;
+    struct heap_seat *next, *prev; /* of heaps in use; next: of free seats, too */
+    bool plain;                    /* the heap may wait for the next one when it is destroyed */
+} heap_seat;
+
 struct xvm_heap {
     /* what the fast path reads */
     unsigned char *area; /* of blocks, a multiple of UNIT away from 0 */
@@ -215,7 +224,8 @@ struct xvm_heap {
     struct lane
         *lanes[LANES + 1]; /* by the number of the thread; threads without one: the first, NULL */
 
-    xvm_region own, *region;
+    xvm_region *region; /* the seat's own, or the caller's */
+    struct heap_seat *seat;
     unsigned lock;
     page_info *pages;
     uint32_t frontier, touched, committed, end; /* pages of the area */
@@ -232,15 +242,13 @@ struct xvm_heap {
     watch watch;
     uint32_t oldest, newest;   /* guarded: runs in quarantine, first page + 1 */
     uint32_t moved_runs, bare; /* live runs that are RUN_MOVED; bare ones, first page + 1 */
-    bool plain;                /* may wait for the next heap when it is destroyed */
     bool told;                 /* a tool listens to what is live */
     bool refused_by_cap;       /* the last refusal of pages was the cap's, not the system's */
     uint64_t large_allocs, large_frees, failures, faults_at_start;
     size_t large_pages; /* live */
     size_t committed_peak;
     const char *name;
-    struct xvm_heap *next, *prev; /* of all heaps, for fork */
-    unsigned shared_lock;         /* of the lane of threads without an index */
+    unsigned shared_lock; /* of the lane of threads without an index */
     size_class classes[CLASSES];
     entry *stashes[CLASSES];
     lane shared_lane;
@@ -419,10 +427,15 @@ void xvm_os_heap_renew(xvm_heap *heap);
 
 /* --- list.c ----------------------------------------------------------------------------------- */
 
-/* A new heap is in use. */
+/* A seat for a heap that is to be made, all zero; NULL: there is no room or no memory for it, and the thread's
+ * failure says which. */
+heap_seat *xvm_os_heap_take_seat(void);
+void xvm_os_heap_give_seat(heap_seat *seat);
+
+/* A new heap is in use; it has its seat. */
 void xvm_os_heap_enlist(xvm_heap *heap);
 
-/* A heap is not in use any more; true: it waits for the next one, and is not to be touched. */
+/* A heap is not in use any more; true: it waits for the next one, with its seat, and is not to be touched. */
 bool xvm_os_heap_retire(xvm_heap *heap);
 
 /* A heap that waits, with these flags, in use again; NULL: there is none. */

@@ -146,7 +146,8 @@ static void set_options(xvm_heap *heap, const xvm_heap_options *o)
 }
 
 /* In a region in which nothing is committed yet. On failure nothing is committed again. */
-static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_options *o)
+static xvm_status begin(xvm_heap **out, heap_seat *seat, xvm_region *region,
+                        const xvm_heap_options *o)
 {
     xvm_heap *heap = region->base;
     xvm_status status;
@@ -158,6 +159,7 @@ static xvm_status begin(xvm_heap **out, xvm_region *region, const xvm_heap_optio
     if (status != XVM_OK)
         return status;
     heap->region = region;
+    heap->seat = seat;
     heap->flags = o->flags;
     heap->told = xvm_os_tell_listens() && (o->flags & XVM_HEAP_GUARDED) == 0;
     heap->largest_small = heap->told || (o->flags & XVM_HEAP_GUARDED) != 0 ? 0 : LARGEST_SMALL;
@@ -220,7 +222,7 @@ xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options)
                                                                  : XVM_HUGE_DEFAULT,
                                 .budget = o->budget,
                                 .name = o->name};
-    xvm_region region;
+    heap_seat *seat;
     xvm_status status;
 
     if (heap == NULL)
@@ -232,16 +234,18 @@ xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options)
         return refuse(o, XVM_E_INVALID);
     if (o->max_size == 0)
         wish.min_size = size / 64;
-    status = xvm_reserve(&region, size, &wish);
+    seat = xvm_os_heap_take_seat();
+    if (seat == NULL)
+        return xvm_last_status();
+    status = xvm_reserve(&seat->own, size, &wish);
     if (status == XVM_OK)
-        status = begin(heap, &region, o);
+        status = begin(heap, seat, &seat->own, o);
     if (status != XVM_OK) {
-        (void)xvm_release(&region);
+        (void)xvm_release(&seat->own);
+        xvm_os_heap_give_seat(seat);
         return status;
     }
-    (*heap)->own = region; /* the handle moves into the memory that it describes */
-    (*heap)->region = &(*heap)->own;
-    (*heap)->plain = is_plain(o) && region.size == size && !(*heap)->told;
+    seat->plain = is_plain(o) && seat->own.size == size && !(*heap)->told;
     return XVM_OK;
 }
 
@@ -249,6 +253,8 @@ xvm_status xvm_heap_create_in(xvm_heap **heap, xvm_region *region, const xvm_hea
 {
     static const xvm_heap_options none;
     const xvm_heap_options *o = options != NULL ? options : &none;
+    heap_seat *seat;
+    xvm_status status;
     xvm_usage use;
 
     if (heap == NULL)
@@ -257,7 +263,18 @@ xvm_status xvm_heap_create_in(xvm_heap **heap, xvm_region *region, const xvm_hea
     xvm_region_usage(region, &use);
     if (use.reserved == 0 || use.committed != 0 || !is_valid(o, use.reserved))
         return refuse(o, XVM_E_INVALID);
-    return begin(heap, region, o);
+    seat = xvm_os_heap_take_seat();
+    if (seat == NULL)
+        return xvm_last_status();
+    status = begin(heap, seat, region, o);
+    if (status != XVM_OK)
+        xvm_os_heap_give_seat(seat);
+    return status;
+}
+
+xvm_region *xvm_heap_region(xvm_heap *heap)
+{
+    return heap != NULL ? heap->region : NULL;
 }
 
 /* --- ending ----------------------------------------------------------------------------------- */
@@ -271,12 +288,13 @@ static void forget_told(const xvm_heap *heap)
 
 static void give_back(xvm_heap *heap)
 {
-    xvm_region own = heap->own;
+    heap_seat *seat = heap->seat;
 
-    if (heap->region == &heap->own)
-        (void)xvm_release(&own);
+    if (heap->region == &seat->own)
+        (void)xvm_release(&seat->own);
     else
         (void)xvm_decommit(heap->region, 0, heap->region->size);
+    xvm_os_heap_give_seat(seat);
 }
 
 void xvm_heap_destroy(xvm_heap *heap)

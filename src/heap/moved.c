@@ -50,7 +50,7 @@ static bool mark(xvm_heap *heap, uint32_t start)
         STORE(&info(heap, start)->size_kind, info(heap, start)->size_kind | RUN_MOVED);
         info(heap, start)->prev = 0;
         heap->moved_runs++;
-        heap->plain = false;
+        heap->seat->plain = false;
     }
     heap_unlock(heap, &heap->lock);
     return marked;
