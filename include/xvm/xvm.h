@@ -24,6 +24,7 @@
 #include "xvm/offset.h"
 #include "xvm/pool.h"
 #include "xvm/region.h"
+#include "xvm/snapshot.h"
 #include "xvm/status.h"
 #include "xvm/system.h"
 #include "xvm/testing.h"

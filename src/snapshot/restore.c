@@ -56,8 +56,7 @@ static void write_stretch(xvm_snapshots *s, size_t from, size_t to, bool fresh)
     const uint32_t *wanted = slots_of(&s->wanted);
     size_t end;
 
-    for (size_t page = next_bit(changed, from, to); page < to;
-         page = next_bit(changed, end, to)) {
+    for (size_t page = next_bit(changed, from, to); page < to; page = next_bit(changed, end, to)) {
         end = page + 1;
         if (wanted[page] != 0) {
             copy_back(s, page, wanted[page]);

@@ -60,23 +60,25 @@ struct xvm_snapshots {
     size_t offset, page_size;
     uint32_t pages, extent;
     unsigned page_shift, lock;
-    bool listens; /* a tool does: pages may be poisoned */
+    bool listens;  /* a tool does: pages may be poisoned */
     bool discards; /* single pages can be discarded */
     const char *name;
     uint64_t next_id;
-    size_t count, room;     /* shots; how many fit */
-    size_t living, most;    /* shots that are not dropped; the most of them */
-    size_t at;              /* index of a shot */
-    size_t last;            /* bytes copied */
+    size_t count, room;            /* shots; how many fit */
+    size_t living, most;           /* shots that are not dropped; the most of them */
+    size_t at;                     /* index of a shot */
+    size_t last;                   /* bytes copied */
     size_t entry_end, stretch_end; /* behind the last one in use */
-    uint32_t slot_end, slot_most;  /* slots that have been used: 1 .. slot_end - 1; behind the last */
-    uint32_t free_count;           /* of those */
-    xvm_growth table, wanted;      /* uint32_t for each page: its slot; where a restore finds it */
-    xvm_growth pending, changed;   /* bits */
-    xvm_growth ranges;             /* what the watch tells; scratch otherwise */
+    uint32_t slot_end,
+        slot_most;               /* slots that have been used: 1 .. slot_end - 1; behind the last */
+    uint32_t free_count;         /* of those */
+    xvm_growth table, wanted;    /* uint32_t for each page: its slot; where a restore finds it */
+    xvm_growth pending, changed; /* bits */
+    xvm_growth ranges;           /* what the watch tells; scratch otherwise */
     xvm_growth entries, stretches;
-    xvm_growth free; /* uint32_t: slots */
-    xvm_growth slots;
+    xvm_growth free;  /* uint32_t: slots */
+    xvm_growth slots; /* in copies */
+    xvm_region copies;
     shot shots[];
 };
 

@@ -154,9 +154,9 @@ bool xvm_os_snapshots_may(const xvm_snapshots *s, xvm_os_snapshots_access access
         end = run.end < wanted->end ? run.end : wanted->end;
         if (end > s->extent)
             end = s->extent;
-        closed = access == XVM_OS_SNAPSHOTS_READ ? protection == XVM_NO_ACCESS
-                                                 : protection != XVM_READ_WRITE &&
-                                                       protection != XVM_READ_WRITE_EXECUTE;
+        closed = access == XVM_OS_SNAPSHOTS_READ
+                     ? protection == XVM_NO_ACCESS
+                     : protection != XVM_READ_WRITE && protection != XVM_READ_WRITE_EXECUTE;
         if (closed && run.state == XVM_COMMITTED && wanted->state == XVM_COMMITTED &&
             next_bit(bits_of(&s->changed), at, end) != end)
             return false;

@@ -99,8 +99,8 @@ static size_t discard_free(xvm_snapshots *s, const uint64_t *bits)
          at = next_bit(bits, end, s->slot_end)) {
         for (end = at + 1; end < s->slot_end && has_bit(bits, end); end++)
             continue;
-        if (xvm_discard(s->slots.own.shared, (at - 1) << s->page_shift,
-                        (end - at) << s->page_shift, XVM_DISCARD_ZERO) == XVM_OK)
+        if (xvm_discard(s->slots.own.shared, (at - 1) << s->page_shift, (end - at) << s->page_shift,
+                        XVM_DISCARD_ZERO) == XVM_OK)
             freed += (end - at) << s->page_shift;
     }
     return freed;

@@ -187,9 +187,8 @@ static void copy_stretch(xvm_snapshots *s, size_t from, size_t to, bool committe
 
     for (size_t page = next_bit(changed, from, to); page < to;
          page = next_bit(changed, page + 1, to))
-        wanted[page] = committed && !xvm_os_snapshots_is_zero(s, page)
-                           ? xvm_os_snapshots_copy(s, page)
-                           : 0;
+        wanted[page] =
+            committed && !xvm_os_snapshots_is_zero(s, page) ? xvm_os_snapshots_copy(s, page) : 0;
 }
 
 static void copy_pages(xvm_snapshots *s, part now)
