@@ -253,11 +253,11 @@ xvm_os_answer xvm_os_untrack(xvm_watch_method method, void *address, size_t size
  * all of them any more, and some may be armed. */
 xvm_os_answer xvm_os_arm(xvm_watch_method method, void *address, size_t size);
 
-/* What was written of committed, tracked pages since they were armed: fetched, and armed again, in one
- * step. At most so many pieces, ascending; *reached is behind the last byte looked at. XVM_E_NOT_FOUND:
+/* What was written of committed, tracked pages since they were armed: fetched, and with renews armed again,
+ * in one step; without it the next call tells the same. At most so many pieces, ascending; *reached is behind the last byte looked at. XVM_E_NOT_FOUND:
  * the system does not track all of them any more, and what was written is lost. On other failures
  * nothing is. */
-xvm_os_answer xvm_os_take_written(xvm_watch_method method, void *address, size_t size,
+xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *address, size_t size,
                                   xvm_os_piece *pieces, size_t capacity, size_t *count,
                                   void **reached);
 

@@ -130,7 +130,7 @@ static void note_piece(record *w, const xvm_os_piece *piece)
 }
 
 /* Fetches into the bits what was written of a committed run. */
-static xvm_os_answer fetch_run(record *w, range r)
+static xvm_os_answer fetch_run(record *w, range r, bool renews)
 {
     unsigned char *at = address_of(w->region, r.from), *end = address_of(w->region, r.to);
     xvm_os_answer answer = DONE;
@@ -139,8 +139,8 @@ static xvm_os_answer fetch_run(record *w, range r)
     void *next;
 
     for (; at < end && answer.status == XVM_OK; at = next) {
-        answer =
-            xvm_os_take_written(w->method, at, (size_t)(end - at), pieces, PIECES, &count, &next);
+        answer = xvm_os_take_written(w->method, renews, at, (size_t)(end - at), pieces, PIECES,
+                                     &count, &next);
         for (size_t i = 0; answer.status == XVM_OK && i < count; i++)
             note_piece(w, &pieces[i]);
     }
@@ -150,14 +150,14 @@ static xvm_os_answer fetch_run(record *w, range r)
     return arm(w, r);
 }
 
-static xvm_os_answer fetch(record *w, range r)
+static xvm_os_answer fetch(record *w, range r, bool renews)
 {
     xvm_os_answer answer = DONE;
     xvm_os_run run;
 
     for (size_t at = r.from;
          answer.status == XVM_OK && next_run(w->region, &at, r.to, COMMITTED, &run);)
-        answer = fetch_run(w, (range){run.from, run.to});
+        answer = fetch_run(w, (range){run.from, run.to}, renews);
     return answer;
 }
 
@@ -335,7 +335,7 @@ static xvm_os_answer look(report *out)
 
     for (size_t at = w->r.from, end; at < w->r.to && !out->is_full; at = end) {
         end = w->r.to - at < STRETCH ? w->r.to : at + STRETCH;
-        answer = fetch(w, (range){at, end});
+        answer = fetch(w, (range){at, end}, out->resets);
         if (answer.status != XVM_OK)
             break;
         report_bits(out, (range){at, end});

@@ -190,14 +190,14 @@ xvm_os_answer xvm_os_arm(xvm_watch_method method, void *address, size_t size)
     return answered_watch(code, saved);
 }
 
-xvm_os_answer xvm_os_take_written(xvm_watch_method method, void *address, size_t size,
+xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *address, size_t size,
                                   xvm_os_piece *pieces, size_t capacity, size_t *count,
                                   void **reached)
 {
     xvm_os_scanned found[MOST];
     uintptr_t start = (uintptr_t)address;
     xvm_os_scan q = {.size = sizeof q,
-                     .flags = XVM_OS_WRITE_PROTECT | XVM_OS_CHECK_ASYNC,
+                     .flags = (renews ? XVM_OS_WRITE_PROTECT : 0) | XVM_OS_CHECK_ASYNC,
                      .start = start,
                      .end = start + size,
                      .vec = (uintptr_t)found,

@@ -35,11 +35,12 @@ xvm_os_answer xvm_os_arm(xvm_watch_method method, void *address, size_t size)
     return LACKING;
 }
 
-xvm_os_answer xvm_os_take_written(xvm_watch_method method, void *address, size_t size,
+xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *address, size_t size,
                                   xvm_os_piece *pieces, size_t capacity, size_t *count,
                                   void **reached)
 {
     (void)method;
+    (void)renews;
     (void)address;
     (void)size;
     (void)pieces;
