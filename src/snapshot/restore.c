@@ -59,6 +59,10 @@ static void write_stretch(xvm_snapshots *s, size_t from, size_t to, bool fresh)
     for (size_t page = next_bit(changed, from, to); page < to; page = next_bit(changed, end, to)) {
         end = page + 1;
         if (wanted[page] != 0) {
+            size_t next = next_bit(changed, end, to);
+
+            if (next < to && wanted[next] != 0)
+                fetch_ahead(slot_at(s, wanted[next]));
             copy_back(s, page, wanted[page]);
             continue;
         }

@@ -65,37 +65,39 @@ void xvm_os_snapshots_compare(xvm_snapshots *s, size_t index, part now)
 
 /* --- counting --------------------------------------------------------------------------------- */
 
-/* The pages of a stretch that have changed, and are committed: what they need. */
-static size_t count_copies(const xvm_snapshots *s, size_t from, size_t to)
-{
-    const uint64_t *changed = bits_of(&s->changed);
-    size_t count = 0;
-
-    for (size_t page = next_bit(changed, from, to); page < to;
-         page = next_bit(changed, page + 1, to))
-        count += !xvm_os_snapshots_is_zero(s, page);
-    return count;
-}
-
 static size_t end_of(const xvm_snapshots *s, const stretch *at)
 {
     return at->end < s->extent ? at->end : s->extent;
 }
 
-static void count_need(const xvm_snapshots *s, part now, need *n)
+/* Committed pages that have changed: all of them, or those that are not zero. */
+static size_t count_copies(const xvm_snapshots *s, part now, bool exact)
 {
     const stretch *at = stretches_of(s, now);
     const uint64_t *changed = bits_of(&s->changed);
+    size_t count = 0, end;
 
-    *n = (need){0};
-    for (size_t page = 0; page < s->extent; page = (at++)->end)
+    for (size_t from = 0; from < s->extent; from = (at++)->end) {
+        end = end_of(s, at);
         if (at->state == XVM_COMMITTED)
-            n->slots += count_copies(s, page, end_of(s, at));
+            for (size_t page = next_bit(changed, from, end); page < end;
+                 page = next_bit(changed, page + 1, end))
+                count += !exact || !xvm_os_snapshots_is_zero(s, page);
+    }
+    return count;
+}
+
+static need count_need(const xvm_snapshots *s, part now)
+{
+    const uint64_t *changed = bits_of(&s->changed);
+    need n = {.slots = count_copies(s, now, false)};
+
     for (size_t page = next_bit(changed, 0, s->extent); page < s->extent;
          page = next_bit(changed, page + 1, s->extent)) {
-        n->entries++;
-        n->replaced += slots_of(&s->table)[page] != 0;
+        n.entries++;
+        n.replaced += slots_of(&s->table)[page] != 0;
     }
+    return n;
 }
 
 /* --- room ------------------------------------------------------------------------------------- */
@@ -157,23 +159,35 @@ static void free_replaced(xvm_snapshots *s)
     }
 }
 
+/* Pages are not looked at where all of them can be copied without more memory, and without dropping
+ * more than is too many. */
+static bool is_easy(const xvm_snapshots *s, const need *n)
+{
+    return n->more == 0 && n->drops == (s->living >= s->most);
+}
+
 /* A save may begin at any time; then there is another plan. */
-static xvm_status make_room(xvm_snapshots *s, need *n)
+static xvm_status make_room(xvm_snapshots *s, part now, need *n)
 {
     xvm_status status = XVM_OK;
-    bool possible, ready = false;
+    bool exact = false, possible, ready = false;
 
     while (status == XVM_OK && !ready) {
         spin_lock(&s->lock);
         possible = s->count < s->room && plan(s, n);
-        ready = possible && xvm_os_snapshots_has_slots(s, n->more);
+        ready = possible && xvm_os_snapshots_has_slots(s, n->more) && (exact || is_easy(s, n));
         if (ready)
             carry_out(s, n);
         spin_unlock(&s->lock);
-        if (!possible)
-            return refuse(s, "snapshots_take", XVM_E_ADDRESS_SPACE);
-        if (!ready)
+        if (ready)
+            break;
+        if (!exact)
+            n->slots = count_copies(s, now, true);
+        else if (!possible)
+            status = refuse(s, "snapshots_take", XVM_E_ADDRESS_SPACE);
+        else
             status = xvm_os_snapshots_reach_slots(s, n->more);
+        exact = true;
     }
     return status;
 }
@@ -258,10 +272,10 @@ static xvm_status get_ready(xvm_snapshots *s, part *now)
     xvm_os_snapshots_compare(s, s->count == 0 ? 0 : s->count - 1, *now);
     if (!xvm_os_snapshots_may(s, XVM_OS_SNAPSHOTS_READ, *now))
         return refuse(s, "snapshots_take", XVM_E_PERMISSION);
-    count_need(s, *now, &n);
+    n = count_need(s, *now);
     status = xvm_os_snapshots_reach_entries(s, n.entries);
     if (status == XVM_OK)
-        status = make_room(s, &n);
+        status = make_room(s, *now, &n);
     if (status == XVM_OK)
         xvm_os_snapshots_provide_entries(s, n.entries);
     return status;
