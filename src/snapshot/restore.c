@@ -62,7 +62,7 @@ static void write_stretch(xvm_snapshots *s, size_t from, size_t to, bool fresh)
             size_t next = next_bit(changed, end, to);
 
             if (next < to && wanted[next] != 0)
-                fetch_ahead(slot_at(s, wanted[next]));
+                read_ahead(slot_at(s, wanted[next]));
             copy_back(s, page, wanted[page]);
             continue;
         }

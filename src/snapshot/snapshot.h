@@ -145,11 +145,19 @@ static inline size_t next_bit(const uint64_t *bits, size_t from, size_t to)
     return to;
 }
 
-/* The start of a page that is read next; the processor finds the rest of it by itself. */
-static inline void fetch_ahead(const unsigned char *page)
+/* The start of a page that is read, or written, next; the processor finds the rest of it by itself. */
+enum { LINE = 64, LINES_AHEAD = 8 };
+
+static inline void read_ahead(const unsigned char *page)
 {
-    for (unsigned line = 0; line < 4; line++)
-        __builtin_prefetch(page + (size_t)64 * line);
+    for (size_t i = 0; i < LINES_AHEAD; i++)
+        __builtin_prefetch(page + i * LINE, 0);
+}
+
+static inline void write_ahead(const unsigned char *page)
+{
+    for (size_t i = 0; i < LINES_AHEAD; i++)
+        __builtin_prefetch(page + i * LINE, 1);
 }
 
 /* The failure of a public call. */

@@ -44,6 +44,8 @@ uint32_t xvm_os_snapshots_copy(xvm_snapshots *s, size_t page)
 {
     uint32_t slot = new_slot(s);
 
+    if (s->free_count != 0)
+        write_ahead(slot_at(s, slots_of(&s->free)[s->free_count - 1]));
     if (s->listens)
         copy_unseen(slot_at(s, slot), page_at(s, page), s->page_size);
     else
