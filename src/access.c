@@ -3,6 +3,7 @@
 #include "budget.h"
 #include "lock.h"
 #include "range.h"
+#include "watch.h"
 
 enum { UNCHECKED = 1 << 20 }; /* bytes made resident between two looks at the container */
 
@@ -24,8 +25,8 @@ static bool splits_huge_page(const xvm_region *region, range r)
 static xvm_os_answer protect_range(xvm_region *region, range r, xvm_protection protection)
 {
     want others = {XVM_OS_STATE_PROTECTION, (unsigned)protection, true};
-    xvm_os_answer answer = xvm_os_protect(XVM_OS_PROTECT, address_of(region, r.from),
-                                          size_of(region, r.from, r.to), protection);
+    xvm_os_run run = {r.from, r.to, (unsigned)protection};
+    xvm_os_answer answer = xvm_os_watch_protect(region, XVM_OS_PROTECT, &run, run.state);
 
     if (answer.status != XVM_OK) {
         (void)xvm_os_restore_protection(region, XVM_OS_PROTECT, r, (unsigned)protection);

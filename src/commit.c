@@ -128,6 +128,8 @@ static xvm_os_answer shut_sparse_run(xvm_region *region, xvm_os_operation why,
         return DONE;
     if (is_wanted(LOCKED, run->state))
         answer = unlock_run(region, run);
+    if (answer.status == XVM_OK)
+        answer = xvm_os_watch_open(region, why, run->from, run->to);
     if (answer.status == XVM_OK && (run->state & XVM_OS_STATE_PROTECTION) != XVM_READ_WRITE)
         answer = xvm_os_protect_run(region, why, run, XVM_READ_WRITE);
     if (answer.status == XVM_OK)
@@ -181,8 +183,6 @@ static xvm_os_answer commit_run(xvm_region *region, const xvm_os_run *run, size_
     xvm_os_answer answer =
         region->own.sparse ? commit_sparse(region, run) : open_run(region, run, &opened);
 
-    if (answer.status == XVM_OK && is_watched(region))
-        xvm_os_watch_fresh(region, run->from, run->to);
     *reached = opened ? run->to : run->from;
     return answer;
 }
@@ -221,6 +221,16 @@ static size_t undo_commit(xvm_region *region, range r)
     return stuck;
 }
 
+/* Every run that is about to be noted as committed. */
+static void arm_runs(xvm_region *region, range r)
+{
+    size_t at = r.from;
+    xvm_os_run run;
+
+    while (is_watched(region) && next_run(region, &at, r.to, UNCOMMITTED, &run))
+        xvm_os_watch_fresh(region, run.from, run.to);
+}
+
 /* Every uncommitted run of the range, of which the first is known. *pages: those that are committed
  * now and were not before. */
 static xvm_os_answer commit_runs(xvm_region *region, range r, xvm_os_run run, size_t *pages)
@@ -235,6 +245,7 @@ static xvm_os_answer commit_runs(xvm_region *region, range r, xvm_os_run run, si
             return answer;
         }
     } while (next_run(region, &at, r.to, UNCOMMITTED, &run));
+    arm_runs(region, r);
     *pages = xvm_os_note(region, r, UNCOMMITTED, 0, XVM_READ_WRITE);
     return DONE;
 }
@@ -364,6 +375,9 @@ static xvm_os_answer guard_run(xvm_region *region, const xvm_os_run *run)
     }
     if (run->state != XVM_READ_WRITE || !xvm_os_has_light_guards())
         return shut_range(region, r, XVM_OS_STATE_GUARD);
+    answer = xvm_os_watch_open(region, XVM_OS_GUARD, run->from, run->to);
+    if (answer.status != XVM_OK)
+        return answer;
     answer = xvm_os_guard(XVM_OS_GUARD, start_of(region, run), bytes_of(region, run));
     if (answer.status == XVM_OK)
         xvm_os_note(region, r, ANY, 0, XVM_OS_STATE_GUARD | XVM_OS_STATE_MARKED);
@@ -485,8 +499,7 @@ static void tell_watch(xvm_region *region, range r)
 {
     if (!is_watched(region) || is_empty(r))
         return;
-    xvm_os_watch_lost(region, r.from, r.to);
-    xvm_os_watch_fresh(region, r.from, r.to);
+    xvm_os_watch_discarded(region, r.from, r.to);
 }
 
 xvm_os_answer xvm_os_zero_range(xvm_region *region, range r)

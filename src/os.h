@@ -79,6 +79,7 @@ typedef struct xvm_os_request {
     uintptr_t below;        /* address + size must not exceed it; 0 = anywhere */
     int aside;              /* far from where a program would ask for exact addresses */
     int sparse;             /* never charged by the system, where it can leave that out */
+    int watched;            /* for XVM_WATCH_SYSTEM, where xvm_os_can_track says so */
     int pinned;             /* of explicit huge pages: all committed, read-write, resident */
     unsigned node;          /* 1-based; 0 = any */
 } xvm_os_request;
@@ -260,6 +261,12 @@ xvm_os_answer xvm_os_arm(xvm_watch_method method, void *address, size_t size);
 xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *address, size_t size,
                                   xvm_os_piece *pieces, size_t capacity, size_t *count,
                                   void **reached);
+
+/* handle is called from now on, with the address, on the thread itself, for each write that the
+ * protection of a page refuses. It takes no lock that the thread may have. 1: the write is tried again.
+ * 0: it is none of ours, and goes where it would have gone without us. For as long as the process lives; the
+ * same handle at every call. */
+xvm_os_answer xvm_os_catch_writes(int (*handle)(const void *address));
 
 /* --- threads ---------------------------------------------------------------------------------- */
 

@@ -104,11 +104,15 @@ xvm_os_answer xvm_os_protect_run(const xvm_region *region, xvm_os_operation why,
                           (xvm_protection)(state & XVM_OS_STATE_PROTECTION));
 }
 
-/* Neither done nor undone: the run is what the system says it is; other, where it does not say. */
+/* Neither done nor undone: the run is what the system says it is; other, where it does not say. Where a
+ * watch closes pages that says nothing: the handler opens them, or what is still to be refused is
+ * refused then. */
 static void note_truth(xvm_region *region, const xvm_os_run *run, unsigned other)
 {
     size_t size, at = run->from, step;
 
+    if (xvm_os_watch_closes(region) && is_writable(run->state))
+        return;
     for (; at < run->to; at += step) {
         xvm_protection found = (xvm_protection)other;
 
@@ -135,6 +139,14 @@ static unsigned protection_below(unsigned state)
     return is_wanted(MARKED, state) ? XVM_READ_WRITE : state;
 }
 
+/* What is beneath a mark is open, whatever a watch would close. */
+static xvm_os_answer protect_as_noted(xvm_region *region, xvm_os_operation why,
+                                      const xvm_os_run *run, unsigned state)
+{
+    return is_wanted(MARKED, run->state) ? xvm_os_protect_run(region, why, run, state)
+                                         : xvm_os_watch_protect(region, why, run, state);
+}
+
 /* Each is tried twice, as a refusal may pass. */
 xvm_os_answer xvm_os_restore_protection(xvm_region *region, xvm_os_operation why, range r,
                                         unsigned other)
@@ -148,9 +160,9 @@ xvm_os_answer xvm_os_restore_protection(xvm_region *region, xvm_os_operation why
 
         if ((state & XVM_OS_STATE_PROTECTION) == 0)
             continue; /* a guard that nothing can open */
-        answer = xvm_os_protect_run(region, why, &run, state);
+        answer = protect_as_noted(region, why, &run, state);
         if (answer.status != XVM_OK)
-            answer = xvm_os_protect_run(region, why, &run, state);
+            answer = protect_as_noted(region, why, &run, state);
         if (answer.status == XVM_OK) {
             xvm_os_note(region, (range){run.from, run.to}, SHUT, ~(unsigned)XVM_OS_STATE_SHUT, 0);
             continue;

@@ -117,6 +117,12 @@ static bool is_sparse(const plan *p)
     return p->o->commit_mode == XVM_COMMIT_SPARSE && xvm_os_get_facts().counts_mappings;
 }
 
+static bool is_watched_by_system(const plan *p)
+{
+    return (p->o->flags & XVM_RESERVE_WATCHED) != 0 && p->huge != XVM_HUGE_MUST_EXPLICIT &&
+           xvm_os_can_track(XVM_WATCH_SYSTEM);
+}
+
 /* Pages of one of CHUNKS chunks, as a shift. */
 static unsigned chunk_shift_of(size_t pages, size_t page)
 {
@@ -141,6 +147,8 @@ static void describe(xvm_region *region, const plan *p, const layout *sizes,
     region->own.sparse = is_sparse(p);
     region->own.huge = (unsigned char)p->huge;
     region->own.flags = p->o->flags;
+    if (!is_watched_by_system(p))
+        region->own.flags &= ~(unsigned)XVM_RESERVE_WATCHED;
 }
 
 /* One try at one size. On failure the region is what has to be given back. */
@@ -150,6 +158,7 @@ static xvm_os_answer reserve_size(xvm_region *region, const plan *p)
                               .address = p->o->address,
                               .below = p->o->below,
                               .sparse = is_sparse(p),
+                              .watched = is_watched_by_system(p),
                               .pinned = p->huge == XVM_HUGE_MUST_EXPLICIT,
                               .node = (unsigned)p->o->numa_node};
     xvm_os_place place;
@@ -262,9 +271,12 @@ static xvm_os_answer give_back(xvm_region *region)
     xvm_os_answer answer;
 
     if (region->own.os_base != NULL) {
+        xvm_os_watch_pause(region);
         answer = xvm_os_release(region->own.os_base, region->own.os_size);
-        if (answer.status != XVM_OK)
+        if (answer.status != XVM_OK) {
+            xvm_os_watch_return(region);
             return answer;
+        }
         region->own.os_base = region->base = NULL;
         region->size = region->own.committed = 0;
         if (region->own.budget != NULL)

@@ -51,6 +51,8 @@ static xvm_system_info collect(void)
         info.features |= XVM_HAS_LIGHT_GUARDS | XVM_HAS_FINE_SPARSE;
     if (xvm_os_move_least() != SIZE_MAX)
         info.features |= XVM_HAS_MOVE;
+    if (xvm_os_can_track(XVM_WATCH_SYSTEM) || xvm_os_can_track(XVM_WATCH_USERFAULT))
+        info.features |= XVM_HAS_WRITE_WATCH;
     if (!facts.counts_mappings)
         info.features |= XVM_HAS_FINE_SPARSE;
     return info;

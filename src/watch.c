@@ -17,80 +17,15 @@
 #include "pages.h"
 #include "range.h"
 #include "watch.h"
+#include "watched.h"
 #include "xvm/watch.h"
 
-enum { WORD = 8 * sizeof(size_t), STRETCH = 1 << 14, PIECES = 128 }; /* bits; pages; of one fetch */
-
-/* Lies at the start of its own reservation, the bits behind it. */
-typedef struct record {
-    xvm_region *region;
-    xvm_watch_method method;
-    range r; /* pages watched */
-    uint64_t looks, reported, faults;
-    void *os_base;
-    size_t os_size;
-    size_t bits[]; /* of page r.from and so on */
-} record;
-
-/* --- bits ------------------------------------------------------------------------------------- */
-
-/* The bits of [from, to) that are in the word of from; *to_next is the first page of the next word. */
-static size_t mask_at(const record *w, size_t from, size_t to, size_t *next)
-{
-    size_t bit = (from - w->r.from) % WORD, left = to - from;
-    size_t count = left < WORD - bit ? left : WORD - bit;
-
-    *next = from + count;
-    return (SIZE_MAX >> (WORD - count)) << bit;
-}
-
-static size_t *word_at(record *w, size_t page)
-{
-    return &w->bits[(page - w->r.from) / WORD];
-}
-
-static void set_bits(record *w, size_t from, size_t to)
-{
-    for (size_t next; from < to; from = next) {
-        size_t mask = mask_at(w, from, to, &next);
-
-        (void)ATOMIC_SET(word_at(w, from), mask);
-    }
-}
-
-static void clear_bits(record *w, size_t from, size_t to)
-{
-    for (size_t next; from < to; from = next) {
-        size_t mask = mask_at(w, from, to, &next);
-
-        (void)ATOMIC_CLEAR(word_at(w, from), mask);
-    }
-}
-
-/* The first page of [from, to) whose bit is as wanted; to when there is none. */
-static size_t find_bit(record *w, size_t from, size_t to, bool wanted)
-{
-    for (size_t next; from < to; from = next) {
-        size_t mask = mask_at(w, from, to, &next);
-        size_t found = (LOAD_ACQUIRE(word_at(w, from)) ^ (wanted ? 0 : SIZE_MAX)) & mask;
-
-        if (found != 0)
-            return from + (size_t)__builtin_ctzll(found) - (from - w->r.from) % WORD;
-    }
-    return to;
-}
-
-static range cut(const record *w, size_t from, size_t to)
-{
-    from = from > w->r.from ? from : w->r.from;
-    to = to < w->r.to ? to : w->r.to;
-    return (range){from, to > from ? to : from};
-}
+enum { STRETCH = 1 << 14, PIECES = 256 }; /* pages looked at together; pieces of one fetch */
 
 /* --- asking the system ------------------------------------------------------------------------ */
 
 /* What has to be tracked together: a part of a chunk would cost a sparse region mappings. */
-static range whole_chunks(const record *w, range r)
+static range whole_chunks(const xvm_os_watched *w, range r)
 {
     unsigned shift = w->region->own.chunk_shift;
 
@@ -99,13 +34,18 @@ static range whole_chunks(const record *w, range r)
     return cut(w, (r.from >> shift) << shift, (((r.to - 1) >> shift) + 1) << shift);
 }
 
-static xvm_os_answer track(const record *w, range r)
+static xvm_os_answer track(const xvm_os_watched *w, range r)
 {
     r = whole_chunks(w, r);
     return xvm_os_track(w->method, address_of(w->region, r.from), size_of(w->region, r.from, r.to));
 }
 
-static xvm_os_answer arm(record *w, range r)
+static bool is_by_protection(const xvm_os_watched *w)
+{
+    return w->method == XVM_WATCH_PROTECT;
+}
+
+static xvm_os_answer arm(xvm_os_watched *w, range r)
 {
     void *start = address_of(w->region, r.from);
     size_t size = size_of(w->region, r.from, r.to);
@@ -120,7 +60,7 @@ static xvm_os_answer arm(record *w, range r)
 
 /* A piece of memory that was written, in pages, rounded outward: a page may be several of the
  * system's. */
-static void note_piece(record *w, const xvm_os_piece *piece)
+static void note_piece(xvm_os_watched *w, const xvm_os_piece *piece)
 {
     const unsigned char *base = w->region->base;
     size_t offset = (size_t)((const unsigned char *)piece->address - base);
@@ -130,7 +70,7 @@ static void note_piece(record *w, const xvm_os_piece *piece)
 }
 
 /* Fetches into the bits what was written of a committed run. */
-static xvm_os_answer fetch_run(record *w, range r, bool renews)
+static xvm_os_answer fetch_run(xvm_os_watched *w, range r, bool renews)
 {
     unsigned char *at = address_of(w->region, r.from), *end = address_of(w->region, r.to);
     xvm_os_answer answer = DONE;
@@ -150,22 +90,27 @@ static xvm_os_answer fetch_run(record *w, range r, bool renews)
     return arm(w, r);
 }
 
-static xvm_os_answer fetch(record *w, range r, bool renews)
+/* The handler of faults sets bits by itself. */
+static xvm_os_answer fetch(xvm_os_watched *w, range r, bool renews)
 {
     xvm_os_answer answer = DONE;
     xvm_os_run run;
 
+    if (is_by_protection(w))
+        return DONE;
     for (size_t at = r.from;
          answer.status == XVM_OK && next_run(w->region, &at, r.to, COMMITTED, &run);)
         answer = fetch_run(w, (range){run.from, run.to}, renews);
     return answer;
 }
 
-static xvm_os_answer arm_all(record *w, range r)
+static xvm_os_answer arm_all(xvm_os_watched *w, range r)
 {
     xvm_os_answer answer = DONE;
     xvm_os_run run;
 
+    if (is_by_protection(w))
+        return xvm_os_fault_arm(w, r);
     for (size_t at = r.from;
          answer.status == XVM_OK && next_run(w->region, &at, r.to, COMMITTED, &run);)
         answer = arm(w, (range){run.from, run.to});
@@ -176,7 +121,7 @@ static xvm_os_answer arm_all(record *w, range r)
 
 void xvm_os_watch_lost(xvm_region *region, size_t from, size_t to)
 {
-    record *w = LOAD_ACQUIRE(&region->own.watch);
+    xvm_os_watched *w = watch_of(region);
     range r;
 
     if (w == NULL)
@@ -185,26 +130,77 @@ void xvm_os_watch_lost(xvm_region *region, size_t from, size_t to)
     set_bits(w, r.from, r.to);
 }
 
+/* The pages that a commit is about to note. */
+static xvm_os_answer arm_fresh(xvm_os_watched *w, range r)
+{
+    xvm_os_run run = {r.from, r.to, XVM_READ_WRITE};
+
+    return is_by_protection(w) ? xvm_os_fault_protect(w, XVM_OS_WATCH, &run, run.state) : arm(w, r);
+}
+
 void xvm_os_watch_fresh(xvm_region *region, size_t from, size_t to)
 {
-    record *w = LOAD_ACQUIRE(&region->own.watch);
+    xvm_os_watched *w = watch_of(region);
     int saved = xvm_os_get_error();
     range r;
 
     if (w == NULL)
         return;
     r = cut(w, from, to);
-    if (!is_empty(r) && arm(w, r).status != XVM_OK)
+    if (!is_empty(r) && arm_fresh(w, r).status != XVM_OK)
         set_bits(w, r.from, r.to);
     xvm_os_set_error(saved);
 }
 
+/* What reads a page that was discarded would be taken for a writer where it is not armed. */
+void xvm_os_watch_discarded(xvm_region *region, size_t from, size_t to)
+{
+    xvm_os_watched *w = watch_of(region);
+    int saved = xvm_os_get_error();
+    range r;
+
+    if (w == NULL)
+        return;
+    r = cut(w, from, to);
+    set_bits(w, r.from, r.to);
+    if (!is_empty(r) && !is_by_protection(w))
+        (void)arm(w, r);
+    xvm_os_set_error(saved);
+}
+
+xvm_os_answer xvm_os_watch_open(xvm_region *region, xvm_os_operation why, size_t from, size_t to)
+{
+    xvm_os_watched *w = watch_of(region);
+
+    return w != NULL && is_by_protection(w) ? xvm_os_fault_open(w, why, cut(w, from, to)) : DONE;
+}
+
+xvm_os_answer xvm_os_watch_protect(xvm_region *region, xvm_os_operation why, const xvm_os_run *run,
+                                   unsigned state)
+{
+    xvm_os_watched *w = watch_of(region);
+
+    if (w == NULL || !is_by_protection(w) || !is_writable(state))
+        return xvm_os_protect_run(region, why, run, state);
+    return xvm_os_fault_protect(w, why, run, state);
+}
+
+bool xvm_os_watch_closes(const xvm_region *region)
+{
+    const xvm_os_watched *w = watch_of(region);
+
+    return w != NULL && is_by_protection(w);
+}
+
 /* --- starting and ending ---------------------------------------------------------------------- */
 
-static xvm_os_answer make_record(xvm_region *region, range r, xvm_watch_method method, record **out)
+static xvm_os_answer make_record(xvm_region *region, range r, xvm_watch_method method,
+                                 xvm_os_watched **out)
 {
-    size_t page = xvm_os_get_facts().page_size, words = (r.to - r.from + WORD - 1) / WORD;
-    xvm_os_request request = {.size = round_up(sizeof(record) + words * sizeof(size_t), page),
+    size_t page = xvm_os_get_facts().page_size,
+           words = (r.to - r.from + XVM_OS_BITS - 1) / XVM_OS_BITS;
+    xvm_os_request request = {.size =
+                                  round_up(sizeof(xvm_os_watched) + words * sizeof(size_t), page),
                               .alignment = xvm_os_get_facts().granularity,
                               .aside = 1};
     xvm_os_place place;
@@ -218,66 +214,112 @@ static xvm_os_answer make_record(xvm_region *region, range r, xvm_watch_method m
         return answer;
     }
     *out = place.base;
-    **out = (record){.region = region,
-                     .method = method,
-                     .r = r,
-                     .os_base = place.os_base,
-                     .os_size = place.os_size};
+    **out = (xvm_os_watched){.region = region,
+                             .method = method,
+                             .r = r,
+                             .slot = SIZE_MAX,
+                             .os_base = place.os_base,
+                             .os_size = place.os_size};
     return DONE;
 }
 
-static xvm_os_answer release_record(record *w)
+static xvm_os_answer begin(xvm_os_watched *w)
 {
-    return xvm_os_release(w->os_base, w->os_size);
+    xvm_os_answer answer = is_by_protection(w) ? xvm_os_fault_enter(w) : track(w, w->r);
+
+    return answer.status == XVM_OK ? arm_all(w, w->r) : answer;
 }
 
-static xvm_os_answer untrack(const record *w)
+/* Pages are what their states say. On failure what was not refused counts as written. */
+static xvm_os_answer end(xvm_os_watched *w)
 {
+    if (is_by_protection(w))
+        return xvm_os_fault_open(w, XVM_OS_WATCH, w->r);
     return xvm_os_untrack(w->method, address_of(w->region, w->r.from),
                           size_of(w->region, w->r.from, w->r.to));
 }
 
+static xvm_os_answer stop(xvm_region *region)
+{
+    xvm_os_answer answer = end(watch_of(region));
+
+    return answer.status == XVM_OK ? xvm_os_watch_release(region) : answer;
+}
+
+/* The system's own watch has to be asked for when a region is reserved. */
 static bool works(const xvm_region *region, xvm_watch_method method)
 {
-    return region->own.huge != XVM_HUGE_MUST_EXPLICIT && xvm_os_can_track(method);
+    if (region->own.huge == XVM_HUGE_MUST_EXPLICIT)
+        return false;
+    if (method == XVM_WATCH_SYSTEM && (region->own.flags & XVM_RESERVE_WATCHED) == 0)
+        return false;
+    return method == XVM_WATCH_PROTECT || xvm_os_can_track(method);
 }
 
 static xvm_os_answer start(xvm_region *region, range r, xvm_watch_method method)
 {
     xvm_os_answer answer;
-    record *w;
+    xvm_os_watched *w;
 
     if (!works(region, method))
         return (xvm_os_answer){XVM_E_UNSUPPORTED, 0};
     answer = make_record(region, r, method, &w);
     if (answer.status != XVM_OK)
         return answer;
-    answer = xvm_os_track(method, address_of(region, r.from), size_of(region, r.from, r.to));
-    if (answer.status == XVM_OK)
-        answer = arm_all(w, r);
-    if (answer.status != XVM_OK) {
-        (void)untrack(w);
-        (void)release_record(w);
-        return answer;
-    }
     STORE_RELEASE(&region->own.watch, (void *)w);
-    return DONE;
+    answer = begin(w);
+    if (answer.status != XVM_OK)
+        (void)stop(region);
+    return answer;
 }
 
+/* --- release ---------------------------------------------------------------------------------- */
+
+static bool has_slot(const xvm_os_watched *w)
+{
+    return w != NULL && w->slot != SIZE_MAX;
+}
+
+void xvm_os_watch_pause(xvm_region *region)
+{
+    xvm_os_watched *w = watch_of(region);
+
+    if (has_slot(w))
+        xvm_os_fault_pause(w);
+}
+
+void xvm_os_watch_return(xvm_region *region)
+{
+    xvm_os_watched *w = watch_of(region);
+
+    if (has_slot(w))
+        xvm_os_fault_return(w);
+}
+
+/* Refused, the watch goes on as long as there are pages. */
 xvm_os_answer xvm_os_watch_release(xvm_region *region)
 {
-    record *w = LOAD_ACQUIRE(&region->own.watch);
-    xvm_os_answer answer = w != NULL ? release_record(w) : DONE;
+    xvm_os_watched *w = watch_of(region);
+    size_t slot = has_slot(w) ? w->slot : SIZE_MAX;
+    xvm_os_answer answer;
 
-    if (answer.status == XVM_OK)
+    if (w == NULL)
+        return DONE;
+    xvm_os_watch_pause(region);
+    answer = xvm_os_release(w->os_base, w->os_size);
+    if (answer.status == XVM_OK) {
         STORE(&region->own.watch, (void *)NULL);
+        xvm_os_fault_leave(slot);
+    } else if (region->base != NULL) {
+        xvm_os_watch_return(region);
+    }
     return answer;
 }
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
 typedef struct report {
-    record *watch;
+    xvm_os_watched *watch;
     xvm_range *ranges;
     size_t capacity, count, pages;
     bool resets, is_full;
@@ -300,19 +342,31 @@ static bool add(report *out, size_t from, size_t to)
     return true;
 }
 
-static void report_bits(report *out, range r)
+/* Pages that have been reported start anew. What the system notes has been renewed by the fetch. */
+static xvm_os_answer renew(xvm_os_watched *w, range r)
 {
-    record *w = out->watch;
-    size_t from, to;
+    clear_bits(w, r.from, r.to);
+    return is_by_protection(w) ? xvm_os_fault_arm(w, r) : DONE;
+}
 
-    for (from = find_bit(w, r.from, r.to, true); from < r.to; from = find_bit(w, to, r.to, true)) {
-        to = find_bit(w, from, r.to, false);
-        out->is_full = !add(out, from, to);
+static xvm_os_answer report_bits(report *out, range r)
+{
+    xvm_os_watched *w = out->watch;
+    xvm_os_answer answer = DONE;
+    range found;
+
+    for (found.to = r.from; answer.status == XVM_OK;) {
+        found.from = find_bit(w, found.to, r.to, true);
+        found.to = find_bit(w, found.from, r.to, false);
+        if (is_empty(found))
+            break;
+        out->is_full = !add(out, found.from, found.to);
         if (out->is_full)
-            return;
+            break;
         if (out->resets)
-            clear_bits(w, from, to);
+            answer = renew(w, found);
     }
+    return answer;
 }
 
 /* What was reported and reset counts again. */
@@ -330,15 +384,16 @@ static void take_back(report *out)
 
 static xvm_os_answer look(report *out)
 {
-    record *w = out->watch;
+    xvm_os_watched *w = out->watch;
     xvm_os_answer answer = DONE;
 
     for (size_t at = w->r.from, end; at < w->r.to && !out->is_full; at = end) {
         end = w->r.to - at < STRETCH ? w->r.to : at + STRETCH;
         answer = fetch(w, (range){at, end}, out->resets);
+        if (answer.status == XVM_OK)
+            answer = report_bits(out, (range){at, end});
         if (answer.status != XVM_OK)
             break;
-        report_bits(out, (range){at, end});
     }
     if (answer.status != XVM_OK)
         take_back(out);
@@ -362,7 +417,8 @@ static xvm_status start_first(xvm_region *region, size_t offset, size_t size,
 
 xvm_status xvm_watch_start(xvm_region *region, size_t offset, size_t size)
 {
-    static const xvm_watch_method best[] = {XVM_WATCH_SYSTEM, XVM_WATCH_USERFAULT};
+    static const xvm_watch_method best[] = {XVM_WATCH_SYSTEM, XVM_WATCH_USERFAULT,
+                                            XVM_WATCH_PROTECT};
 
     return start_first(region, offset, size, best, sizeof best / sizeof *best);
 }
@@ -400,21 +456,16 @@ xvm_status xvm_watch_collect(xvm_region *region, xvm_watch_reset reset, xvm_rang
 
 xvm_status xvm_watch_stop(xvm_region *region)
 {
-    xvm_os_answer answer = DONE;
-
     if (region == NULL)
         return refuse(NULL, "watch_stop", XVM_OS_WATCH, 0, XVM_E_INVALID);
     if (!is_watched(region))
         return XVM_OK;
-    answer = untrack(region->own.watch);
-    if (answer.status == XVM_OK)
-        answer = xvm_os_watch_release(region);
-    return answer_for(region, "watch_stop", XVM_OS_WATCH, 0, answer);
+    return answer_for(region, "watch_stop", XVM_OS_WATCH, 0, stop(region));
 }
 
 void xvm_watch_look(const xvm_region *region, xvm_watch_info *out)
 {
-    const record *w;
+    const xvm_os_watched *w;
 
     if (out == NULL)
         return;

@@ -27,12 +27,13 @@ clients=$(ls src/growth.c src/array.c src/arena.c src/pool*.[ch] src/snapshot/*.
 may_include '<(limits|stdbool|stddef|stdint|string)\.h>|"xvm/[a-z]+\.h"' include/xvm/*.h
 may_include "$plain|\"xvm/[a-z]+\.h\"" src/pages.h src/os.h
 may_include "$plain|\"(lock|os|pagemap|xvm/[a-z]+)\.h\"" src/watch.h
+may_include "$plain|\"(lock|range|xvm/[a-z]+)\.h\"" src/watched.h
 may_include "$plain|\"(os|pages|thread_id|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h src/text.h
 may_include '<.*>|"(call|cgroup|kept|lock|os|pages|path|read|scan|tell|thread_id)\.h"' src/posix/*.[ch] src/win32/*.[ch]
 for file in src/*.c; do
     case $clients in
     *"$file"*) ;;
-    *) may_include "$plain|\"(budget|failure|lock|os|pagemap|pages|range|register|text|watch|xvm/[a-z]+)\.h\"" "$file" ;;
+    *) may_include "$plain|\"(budget|failure|lock|os|pagemap|pages|range|register|text|watch|watched|xvm/[a-z]+)\.h\"" "$file" ;;
     esac
 done
 

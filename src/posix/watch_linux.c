@@ -48,7 +48,7 @@ enum { FEATURES = FLAG_WRITES | UNPOPULATED | ASYNC };
 #define UNREGISTER _IOR(API, 0x01, uint64_t[2])
 #define WRITE_PROTECT _IOWR(API, 0x06, uffd_protection)
 
-enum { MOST = 64 }; /* pieces of one scan */
+enum { MOST = 256 }; /* pieces of one scan */
 
 /* --- the descriptor --------------------------------------------------------------------------- */
 

@@ -99,7 +99,7 @@ static newer find_newer(const char *name)
     return known;
 }
 
-int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, void **got)
+int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, DWORD type, void **got)
 {
     DWORD before = GetLastError();
     DWORD injected = refused(XVM_OS_RESERVE, "VirtualAlloc2", size, ERROR_NOT_ENOUGH_MEMORY);
@@ -113,7 +113,7 @@ int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, void **got)
     if (call == NULL)
         return ERROR_CALL_NOT_IMPLEMENTED;
     parameter.value.pointer = &wish;
-    at = call(GetCurrentProcess(), NULL, size, MEM_RESERVE, PAGE_READWRITE, &parameter, 1);
+    at = call(GetCurrentProcess(), NULL, size, type, PAGE_READWRITE, &parameter, 1);
     if (at == NULL)
         return told(XVM_OS_RESERVE, "VirtualAlloc2", NULL, size, failure(), before, 0);
     *got = at;
@@ -219,4 +219,27 @@ int xvm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *found)
     if (!injected && VirtualQuery(address, found, sizeof *found) == 0)
         code = failure();
     return told(XVM_OS_QUERY, "VirtualQuery", address, 0, code, before, injected);
+}
+
+int xvm_os_get_write_watch(int renews, void *address, size_t size, void **pages, ULONG_PTR *count)
+{
+    DWORD before = GetLastError(), unit;
+    DWORD code = refused(XVM_OS_WATCH, "GetWriteWatch", size, ERROR_NOT_ENOUGH_MEMORY);
+    int injected = code != 0;
+
+    if (!injected &&
+        GetWriteWatch(renews ? WRITE_WATCH_FLAG_RESET : 0, address, size, pages, count, &unit) != 0)
+        code = failure();
+    return told(XVM_OS_WATCH, "GetWriteWatch", address, size, code, before, injected);
+}
+
+int xvm_os_reset_write_watch(void *address, size_t size)
+{
+    DWORD before = GetLastError();
+    DWORD code = refused(XVM_OS_WATCH, "ResetWriteWatch", size, ERROR_NOT_ENOUGH_MEMORY);
+    int injected = code != 0;
+
+    if (!injected && ResetWriteWatch(address, size) != 0)
+        code = failure();
+    return told(XVM_OS_WATCH, "ResetWriteWatch", address, size, code, before, injected);
 }

@@ -16,7 +16,7 @@ int xvm_os_virtual_alloc(xvm_os_operation why, void *address, size_t size, DWORD
 /* VirtualAllocExNuma; the first node is 0. */
 int xvm_os_virtual_alloc_node(void *address, size_t size, DWORD type, unsigned node, void **got);
 /* VirtualAlloc2 with an alignment; ERROR_CALL_NOT_IMPLEMENTED where the system has none. */
-int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, void **got);
+int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, DWORD type, void **got);
 int xvm_os_virtual_free(xvm_os_operation why, void *address, size_t size, DWORD type);
 int xvm_os_virtual_protect(xvm_os_operation why, void *address, size_t size, DWORD protection);
 int xvm_os_virtual_lock(xvm_os_operation why, void *address, size_t size);
@@ -24,6 +24,10 @@ int xvm_os_virtual_unlock(xvm_os_operation why, void *address, size_t size);
 /* How many of at most XVM_OS_SAMPLES pages are in memory. */
 enum { XVM_OS_SAMPLES = 64 };
 int xvm_os_query_working_set(const void *address, size_t size, size_t page, size_t *resident);
+
+/* The addresses of pages that were written, and are not any more: at most *count, which is set. */
+int xvm_os_get_write_watch(int renews, void *address, size_t size, void **pages, ULONG_PTR *count);
+int xvm_os_reset_write_watch(void *address, size_t size);
 
 /* The run of equal pages around an address; ERROR_INVALID_PARAMETER beyond the last one. */
 int xvm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *found);

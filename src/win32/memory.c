@@ -18,6 +18,12 @@ enum { LOCK_SLACK = 16 << 12 /* bytes: what the system keeps of a working set fo
 
 /* --- reserve and release ---------------------------------------------------------------------- */
 
+/* Each page remembers that it was written, from the reservation on. */
+static DWORD type_of(const xvm_os_request *request)
+{
+    return request->watched ? MEM_RESERVE | MEM_WRITE_WATCH : MEM_RESERVE;
+}
+
 /* type: MEM_RESERVE, with MEM_TOP_DOWN or without. address 0 = anywhere. */
 static xvm_os_answer reserve_at(uintptr_t address, size_t size, DWORD type, unsigned node,
                                 xvm_os_place *place)
@@ -41,7 +47,7 @@ static xvm_os_answer reserve_larger(const xvm_os_request *request, xvm_os_place 
 
     if (!add_sizes(size, alignment - xvm_os_get_facts().granularity, &whole))
         return (xvm_os_answer){XVM_E_ADDRESS_SPACE, 0};
-    answer = reserve_at(0, whole, MEM_RESERVE, request->node, place);
+    answer = reserve_at(0, whole, type_of(request), request->node, place);
     if (answer.status == XVM_OK)
         place->base = (void *)round_up((uintptr_t)place->os_base, alignment);
     return answer;
@@ -52,8 +58,8 @@ static xvm_os_answer reserve_aligned(const xvm_os_request *request, xvm_os_place
 {
     void *got;
 
-    if (request->node == 0 &&
-        xvm_os_virtual_alloc_aligned(request->size, request->alignment, &got) == 0) {
+    if (request->node == 0 && xvm_os_virtual_alloc_aligned(request->size, request->alignment,
+                                                           type_of(request), &got) == 0) {
         *place = (xvm_os_place){got, got, request->size};
         if (is_multiple(got, request->alignment))
             return (xvm_os_answer){XVM_OK, 0};
@@ -82,7 +88,7 @@ static xvm_os_answer reserve_in_hole(const xvm_os_request *request, xvm_os_place
         if (found.State == MEM_FREE && start >= at && start < end && request->size <= end - start &&
             is_below(request, start)) {
             xvm_os_answer answer =
-                reserve_at(start, request->size, MEM_RESERVE, request->node, place);
+                reserve_at(start, request->size, type_of(request), request->node, place);
 
             if (answer.status != XVM_E_ADDRESS_TAKEN)
                 return answer;
@@ -117,7 +123,7 @@ static xvm_os_answer reserve_pinned(const xvm_os_request *request, xvm_os_place 
 xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
 {
     uintptr_t address = (uintptr_t)request->address;
-    DWORD type = request->aside ? MEM_RESERVE | MEM_TOP_DOWN : MEM_RESERVE;
+    DWORD type = type_of(request) | (request->aside ? MEM_TOP_DOWN : 0);
 
     if (address != 0 && !is_below(request, address))
         return (xvm_os_answer){XVM_E_ADDRESS_SPACE, 0};
@@ -126,7 +132,7 @@ xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place)
     if (request->pinned)
         return reserve_pinned(request, place);
     if (address != 0)
-        return reserve_at(address, request->size, MEM_RESERVE, request->node, place);
+        return reserve_at(address, request->size, type_of(request), request->node, place);
     if (request->below != 0)
         return reserve_in_hole(request, place);
     if (request->alignment <= xvm_os_get_facts().granularity)

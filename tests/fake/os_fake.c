@@ -595,6 +595,12 @@ xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *add
     return LACKING;
 }
 
+xvm_os_answer xvm_os_catch_writes(int (*handle)(const void *address))
+{
+    (void)handle;
+    return LACKING;
+}
+
 /* --- limits and the map ----------------------------------------------------------------------- */
 
 void xvm_os_get_system(xvm_system_info *out)
