@@ -301,6 +301,7 @@ static xvm_status prepare(xvm_snapshots *s, size_t size, size_t *left)
     for (size_t page = 0; status == XVM_OK && page < s->extent; page = (at++)->end)
         if (at->state == XVM_COMMITTED)
             status = prepare_stretch(s, page, at->end, &size, left);
+    xvm_os_snapshots_copied();
     return status;
 }
 

@@ -145,19 +145,13 @@ static inline size_t next_bit(const uint64_t *bits, size_t from, size_t to)
     return to;
 }
 
-/* The start of a page that is read, or written, next; the processor finds the rest of it by itself. */
+/* The start of a page that is read next; the processor finds the rest of it by itself. */
 enum { LINE = 64, LINES_AHEAD = 8 };
 
 static inline void read_ahead(const unsigned char *page)
 {
     for (size_t i = 0; i < LINES_AHEAD; i++)
-        __builtin_prefetch(page + i * LINE, 0);
-}
-
-static inline void write_ahead(const unsigned char *page)
-{
-    for (size_t i = 0; i < LINES_AHEAD; i++)
-        __builtin_prefetch(page + i * LINE, 1);
+        __builtin_prefetch(page + i * LINE);
 }
 
 /* The failure of a public call. */
@@ -175,6 +169,9 @@ bool xvm_os_snapshots_is_zero(const xvm_snapshots *s, size_t page);
 
 /* A page of the region gets a slot with its bytes, which there is. */
 uint32_t xvm_os_snapshots_copy(xvm_snapshots *s, size_t page);
+
+/* Other threads may see the copies, once they are told of them. */
+void xvm_os_snapshots_copied(void);
 
 /* Slot 0 is fine. */
 void xvm_os_snapshots_free_slot(xvm_snapshots *s, uint32_t slot);

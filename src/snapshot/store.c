@@ -33,6 +33,41 @@ __attribute__((no_sanitize_address)) static void copy_unseen(void *to, const voi
         target[i] = source[i];
 }
 
+/* --- writing what is not read soon ------------------------------------------------------------- */
+
+/* Past the caches, which keep what the program works with, and without reading what is overwritten. */
+typedef long long lanes __attribute__((vector_size(16), may_alias));
+
+#if defined(__SSE2__) && defined(__clang__)
+#define STORE_ASIDE(to, value) __builtin_nontemporal_store((value), (to))
+#elif defined(__SSE2__)
+#define STORE_ASIDE(to, value) __builtin_ia32_movntdq((to), (value))
+#endif
+
+static void copy_aside(void *to, const void *from, size_t size)
+{
+#ifdef STORE_ASIDE
+    const lanes *source = from;
+    lanes *target = to;
+
+    for (size_t i = 0; i < size / sizeof *target; i += 4) { /* a line of the cache */
+        STORE_ASIDE(target + i, source[i]);
+        STORE_ASIDE(target + i + 1, source[i + 1]);
+        STORE_ASIDE(target + i + 2, source[i + 2]);
+        STORE_ASIDE(target + i + 3, source[i + 3]);
+    }
+#else
+    memcpy(to, from, size);
+#endif
+}
+
+void xvm_os_snapshots_copied(void)
+{
+#ifdef STORE_ASIDE
+    __builtin_ia32_sfence();
+#endif
+}
+
 /* --- slots ------------------------------------------------------------------------------------ */
 
 static uint32_t new_slot(xvm_snapshots *s)
@@ -44,12 +79,10 @@ uint32_t xvm_os_snapshots_copy(xvm_snapshots *s, size_t page)
 {
     uint32_t slot = new_slot(s);
 
-    if (s->free_count != 0)
-        write_ahead(slot_at(s, slots_of(&s->free)[s->free_count - 1]));
     if (s->listens)
         copy_unseen(slot_at(s, slot), page_at(s, page), s->page_size);
     else
-        memcpy(slot_at(s, slot), page_at(s, page), s->page_size);
+        copy_aside(slot_at(s, slot), page_at(s, page), s->page_size);
     s->last += s->page_size;
     return slot;
 }

@@ -199,10 +199,13 @@ static void copy_stretch(xvm_snapshots *s, size_t from, size_t to, bool committe
     const uint64_t *changed = bits_of(&s->changed);
     uint32_t *wanted = slots_of(&s->wanted);
 
-    for (size_t page = next_bit(changed, from, to); page < to;
-         page = next_bit(changed, page + 1, to))
+    for (size_t page = next_bit(changed, from, to), next; page < to; page = next) {
+        next = next_bit(changed, page + 1, to);
+        if (committed && next < to)
+            read_ahead(page_at(s, next));
         wanted[page] =
             committed && !xvm_os_snapshots_is_zero(s, page) ? xvm_os_snapshots_copy(s, page) : 0;
+    }
 }
 
 static void copy_pages(xvm_snapshots *s, part now)
@@ -211,6 +214,7 @@ static void copy_pages(xvm_snapshots *s, part now)
 
     for (size_t page = 0; page < s->extent; page = (at++)->end)
         copy_stretch(s, page, end_of(s, at), at->state == XVM_COMMITTED);
+    xvm_os_snapshots_copied();
 }
 
 /* The table is that of the new snapshot; what it had there, the one before had. */
