@@ -321,9 +321,27 @@ static bool has_cause(const xvm_os_failure *f)
 /* Our own words, or those of the system. */
 static xvm_os_words words_for(xvm_os_cause cause)
 {
-    if (cause == XVM_OS_CAUSE_CAPACITY)
+    switch (cause) {
+    case XVM_OS_CAUSE_CAPACITY:
         return (xvm_os_words){"it has no room left for that", "create it with a larger maximum"};
-    return xvm_os_describe(cause);
+    case XVM_OS_CAUSE_IMAGE_STRANGE:
+        return (xvm_os_words){"the file is no image", "give the path of one"};
+    case XVM_OS_CAUSE_IMAGE_FOREIGN:
+        return (xvm_os_words){"a program with other pointers or another order of bytes saved it",
+                              "load it with a build like that one"};
+    case XVM_OS_CAUSE_IMAGE_VERSION:
+        return (xvm_os_words){"another version of the library saved it",
+                              "load it with that one, or save it anew"};
+    case XVM_OS_CAUSE_IMAGE_PAGES:
+        return (xvm_os_words){"it was saved with pages of another size",
+                              "load it on a system like that one"};
+    case XVM_OS_CAUSE_IMAGE_DAMAGED:
+        return (xvm_os_words){"the file is damaged", "nothing of it was kept; take a copy of it"};
+    case XVM_OS_CAUSE_IMAGE_EMPTY:
+        return (xvm_os_words){"there is no heap in the image", "give the path of one that has one"};
+    default:
+        return xvm_os_describe(cause);
+    }
 }
 
 size_t xvm_explain(char *sentence, size_t capacity)

@@ -14,7 +14,8 @@ typedef struct xvm_os_site {
     const char *name; /* of the region; static; NULL: it has none */
     uint64_t size;
     const void *address;
-    bool own; /* the structure refuses by itself: for want of room it is its capacity */
+    bool own;           /* the structure refuses by itself: for want of room it is its capacity */
+    xvm_os_cause cause; /* known already; XVM_OS_CAUSE_UNKNOWN: it is to be found */
 } xvm_os_site;
 
 /* The status of an answer; remembered, with what the site says and why, when it is a failure. */

@@ -40,7 +40,8 @@ typedef struct xvm_os_image {
     size_t end;          /* of the last run, in the region */
     uint64_t at, length; /* in the file: behind what was written or read; its length */
     uint64_t left;       /* read: bytes of the last run */
-    uint64_t sum[4];     /* of all behind the header */
+    uint64_t sum[4];     /* of all behind the header, as it was met; */
+    uint64_t sum_told;   /* as the header says */
 } xvm_os_image;
 
 /* One run; its bytes follow in the file, or it has none. */
@@ -49,6 +50,10 @@ typedef struct xvm_os_image_run {
     xvm_state state; /* XVM_COMMITTED or XVM_GUARD */
     int has_bytes;
 } xvm_os_image_run;
+
+/* Addresses at which programs of this system have nothing, whatever it does to keep addresses from being
+ * known: so many of them, the best first. */
+size_t xvm_os_image_places(const uintptr_t **places);
 
 /* --- writing ---------------------------------------------------------------------------------- */
 

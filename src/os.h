@@ -94,6 +94,9 @@ typedef struct xvm_os_place {
 xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place);
 xvm_os_answer xvm_os_release(void *os_base, size_t os_size);
 
+/* Addresses, multiples of 64 KiB and far from one another, where programs have nothing; static data. */
+size_t xvm_os_quiet_places(const uintptr_t **places);
+
 /* --- pages ------------------------------------------------------------------------------------ */
 
 /* Reserved pages, or such as were protected with XVM_NO_ACCESS and never touched, become committed:
@@ -200,7 +203,7 @@ typedef struct xvm_os_plain_file {
     intptr_t handle;
 } xvm_os_plain_file;
 
-enum { XVM_OS_PATH_BYTES = 4096 }; /* of a path, with its end */
+enum { XVM_OS_PATH_BYTES = 4 << 10 }; /* of a path, with its end */
 
 /* Paths are UTF-8. A file for writing must not be there yet; one for reading is no folder or device. */
 xvm_os_answer xvm_os_plain_create(const char *path, xvm_os_plain_file *file);

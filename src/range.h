@@ -197,9 +197,9 @@ static inline xvm_status answer_for(const xvm_region *region, const char *call,
 {
     if (answer.status == XVM_OK)
         return XVM_OK;
-    return xvm_os_fail_at(
-        &(xvm_os_site){call, why, region != NULL ? region->own.name : NULL, size, NULL, false},
-        answer);
+    return xvm_os_fail_at(&(xvm_os_site){call, why, region != NULL ? region->own.name : NULL, size,
+                                         NULL, false, XVM_OS_CAUSE_UNKNOWN},
+                          answer);
 }
 
 /* The same for a refusal of ours. */

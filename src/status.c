@@ -35,11 +35,15 @@ int xvm_system_error(void)
     return xvm_os_thread_failure()->code;
 }
 
-static void set_own_cause(xvm_os_failure *last)
+static void set_cause(xvm_os_failure *last, xvm_os_cause cause)
 {
-    last->cause =
-        last->status == XVM_E_ADDRESS_SPACE ? XVM_OS_CAUSE_CAPACITY : XVM_OS_CAUSE_UNKNOWN;
+    last->cause = cause;
     last->limit = last->used = UINT64_MAX;
+}
+
+static xvm_os_cause own_cause(xvm_status status)
+{
+    return status == XVM_E_ADDRESS_SPACE ? XVM_OS_CAUSE_CAPACITY : XVM_OS_CAUSE_UNKNOWN;
 }
 
 xvm_status xvm_os_fail_at(const xvm_os_site *site, xvm_os_answer answer)
@@ -56,8 +60,10 @@ xvm_status xvm_os_fail_at(const xvm_os_site *site, xvm_os_answer answer)
     last->region = site->name;
     last->size = site->size;
     last->address = site->address;
-    if (site->own)
-        set_own_cause(last);
+    if (site->cause != XVM_OS_CAUSE_UNKNOWN)
+        set_cause(last, site->cause);
+    else if (site->own)
+        set_cause(last, own_cause(answer.status));
     else if (answer.status != XVM_E_BUDGET)
         xvm_os_find_cause(last);
     return answer.status;

@@ -24,4 +24,8 @@ void xvm_os_tell_fresh(const void *address, size_t size);
 /* Must not be touched by the program. */
 void xvm_os_tell_dead(const void *address, size_t size);
 
+/* Copies bytes whatever was told of them; size is a multiple of 8, as are the addresses. What is copied counts as
+ * live. */
+void xvm_os_tell_copy(void *to, const void *from, size_t size);
+
 #endif

@@ -10,7 +10,7 @@ TEST(every_status_has_its_name_and_a_text)
     CHECK(name == (value));
     XVM_STATUS_MAP(ROW)
 #undef ROW
-    CHECK(XVM_OK == 0 && XVM_E_SYSTEM == -15);
+    CHECK(XVM_OK == 0 && XVM_E_SYSTEM == -15 && XVM_E_DISK_FULL == -16);
 }
 
 TEST(a_number_that_is_no_status_has_them_too)

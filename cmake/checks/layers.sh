@@ -28,20 +28,20 @@ may_include '<(limits|stdbool|stddef|stdint|string)\.h>|"xvm/[a-z]+\.h"' include
 may_include "$plain|\"xvm/[a-z]+\.h\"" src/pages.h src/os.h
 may_include "$plain|\"(lock|os|pagemap|xvm/[a-z]+)\.h\"" src/watch.h
 may_include "$plain|\"(lock|range|xvm/[a-z]+)\.h\"" src/watched.h
-may_include "$plain|\"(os|pages|thread_id|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h src/text.h
+may_include "$plain|\"(os|pages|thread_id|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h src/text.h src/image.h
 may_include '<.*>|"(call|cgroup|kept|lock|os|pages|path|read|scan|tell|thread_id)\.h"' src/posix/*.[ch] src/win32/*.[ch]
 for file in src/*.c; do
     case $clients in
     *"$file"*) ;;
-    *) may_include "$plain|\"(budget|failure|lock|os|pagemap|pages|range|register|text|watch|watched|xvm/[a-z]+)\.h\"" "$file" ;;
+    *) may_include "$plain|\"(budget|failure|image|lock|os|pagemap|pages|range|register|tell|text|watch|watched|xvm/[a-z]+)\.h\"" "$file" ;;
     esac
 done
 
 # What grows on regions uses them as anybody could: no way around the public calls.
 for file in $clients; do
-    may_include "$plain|\"(failure|heap|lock|pages|pool|snapshot|tell|text|xvm/[a-z]+)\.h\"" "$file"
+    may_include "$plain|\"(failure|heap|image|lock|pages|pool|snapshot|tell|text|xvm/[a-z]+)\.h\"" "$file"
     forbid "a client of region.h that calls the system's half" "$(grep -nHE 'xvm_os_' "$file" |
-        grep -vE 'xvm_os_(fail_at|site|answer|tell_[a-z]+|pool_[a-z_]+|heap_[a-z_]+|snapshots_[a-z_]+|watch_forks|stop|[gs]et_error)|XVM_OS_TELL|XVM_OS_SNAPSHOTS')"
+        grep -vE 'xvm_os_(fail_at|site|answer|tell_[a-z]+|pool_[a-z_]+|heap_[a-z_]+|image(_[a-z]+)*|snapshots_[a-z_]+|watch_forks|stop|[gs]et_error)|XVM_OS_TELL|XVM_OS_SNAPSHOTS')"
 done
 
 # Examples, tools and benchmarks see what a user sees, and what lies beside them.

@@ -34,7 +34,9 @@ typedef enum xvm_heap_flag {
     XVM_HEAP_ZERO_ON_FREE = 16, /* blocks are zeroed when they are freed */
     XVM_HEAP_GUARDED = 32,      /* for finding bugs: each block ends at a guard page, freed blocks
                                    are inaccessible for as long as possible */
-    XVM_HEAP_HUGE = 64          /* transparent huge pages */
+    XVM_HEAP_HUGE = 64,         /* transparent huge pages */
+    XVM_HEAP_IMAGE = 128        /* at an address where the next process is likely to have nothing
+                                   either: for xvm_heap_save and xvm_heap_load */
 } xvm_heap_flag;
 
 /* How to make a heap; all zero is the default.
@@ -92,6 +94,58 @@ XVM_API xvm_status xvm_heap_create_in(xvm_heap **heap, xvm_region *region,
  * since      0.5
  */
 XVM_API xvm_region *xvm_heap_region(xvm_heap *heap);
+
+/* Keeps a pointer with a heap, for whoever loads it: to the block from which all others are reached.
+ *
+ * heap,root  whatever pointer; NULL at first
+ * threads    one at a time
+ * since      0.5
+ */
+XVM_API void xvm_heap_set_root(xvm_heap *heap, void *root);
+
+/* The pointer that xvm_heap_set_root was given, perhaps in the process that saved the heap.
+ *
+ * result     NULL when there was none, and for NULL
+ * threads    any, but while it is set
+ * since      0.5
+ */
+XVM_API void *xvm_heap_root(const xvm_heap *heap);
+
+/* Saves a heap to a file, blocks and all that describes them, for xvm_heap_load.
+ *
+ * path       UTF-8; a file that is there is replaced by the whole new one in the last step, a link by a file
+ * result     the file is on the disk; of pages that are free or zero it has no bytes. The heap is as it was
+ * errors     XVM_E_INVALID: heap or path NULL, a path that is empty or too long, or that of a folder or a device.
+ *            XVM_E_NOT_FOUND: no such folder. XVM_E_PERMISSION. XVM_E_DISK_FULL. XVM_E_COMMIT_LIMIT,
+ *            XVM_E_ADDRESS_SPACE: no memory for a buffer. On error the file that was there is whole, and nothing
+ *            else is left
+ * threads    not while another thread uses the heap
+ * linux      a file of its own beside the path: written, fsync, rename, fsync of the folder
+ * windows    the same by FlushFileBuffers and MoveFileEx, which is refused while another process has
+ *            the old file open
+ * since      0.5
+ */
+XVM_API xvm_status xvm_heap_save(xvm_heap *heap, const char *path);
+
+/* Makes a heap of a file, at the address that it had when it was saved: pointers into it are right.
+ *
+ * heap       set to the heap; NULL on failure
+ * path       UTF-8; of a file by xvm_heap_save, by this version of the library for a processor of this kind
+ * options    NULL = all zero. budget and name are those of the call; grow_step and trim_threshold those
+ *            of the file where they are 0; flags and sizes are not looked at, but are those of the file
+ * result     every block of the saved heap with its bytes, and its root. It may be used as any heap, and saved
+ *            again; the file is not needed any more
+ * errors     XVM_E_INVALID: heap or path NULL, or no file. XVM_E_NOT_FOUND. XVM_E_PERMISSION.
+ *            XVM_E_ADDRESS_TAKEN: something is where the heap was. XVM_E_CORRUPT: the file is damaged, no heap, or
+ *            does not fit this program: xvm_explain tells. As xvm_reserve, xvm_commit, xvm_lock. On error nothing
+ *            is mapped
+ * threads    any
+ * linux      one reservation at an exact address; the pages are read, not mapped
+ * windows    the same
+ * since      0.5
+ */
+XVM_API xvm_status xvm_heap_load(xvm_heap **heap, const char *path,
+                                 const xvm_heap_options *options);
 
 /* Ends a heap, with all its blocks.
  *

@@ -35,7 +35,10 @@ extern "C" {
     X(XVM_E_NOT_FOUND, -12, "Nothing has that name.")                                              \
     X(XVM_E_EXISTS, -13, "Something has that name already.")                                       \
     X(XVM_E_CORRUPT, -14, "A check found a broken structure, or an image does not fit.")           \
-    X(XVM_E_SYSTEM, -15, "The system refused for another reason; xvm_system_error() has its code.")
+    X(XVM_E_SYSTEM, -15,                                                                           \
+      "The system refused for another reason; xvm_system_error() has its code.")                   \
+    X(XVM_E_DISK_FULL, -16,                                                                        \
+      "No room on the disk or in shared memory, or the file may not become that large.")
 
 typedef enum xvm_status {
 #define XVM_STATUS_ENUM(name, value, text) name = value,

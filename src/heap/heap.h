@@ -212,6 +212,12 @@ typedef struct heap_seat {
     bool plain;                    /* the heap may wait for the next one when it is destroyed */
 } heap_seat;
 
+/* Of two builds of the library with the same number one can use what is in the other's heaps. The first part
+ * counts changes of what the fields mean. */
+#define HEAP_LAYOUT                                                                                \
+    ((uint32_t)(1u << 24) ^ (uint32_t)(sizeof(struct xvm_heap) * 33 + sizeof(lane) * 5 +           \
+                                       sizeof(page_info) + sizeof(unit_info) + CLASSES))
+
 struct xvm_heap {
     /* what the fast path reads */
     unsigned char *area; /* of blocks, a multiple of UNIT away from 0 */
@@ -224,6 +230,7 @@ struct xvm_heap {
     struct lane
         *lanes[LANES + 1]; /* by the number of the thread; threads without one: the first, NULL */
 
+    uint32_t layout;    /* HEAP_LAYOUT */
     xvm_region *region; /* the seat's own, or the caller's */
     struct heap_seat *seat;
     unsigned lock;
@@ -248,6 +255,7 @@ struct xvm_heap {
     size_t large_pages; /* live */
     size_t committed_peak;
     const char *name;
+    void *root;           /* the caller's */
     unsigned shared_lock; /* of the lane of threads without an index */
     size_class classes[CLASSES];
     entry *stashes[CLASSES];
@@ -339,6 +347,9 @@ xvm_status xvm_os_heap_hold(xvm_heap *heap, size_t offset, size_t size);
 /* So many bytes of a table can be used. */
 bool xvm_os_heap_need(xvm_heap *heap, table *t, size_t size);
 
+/* A free run, of which only what its own pages say is right, is in its list again. */
+void xvm_os_heap_relink_run(xvm_heap *heap, uint32_t start);
+
 /* --- moved.c: pages that move along ------------------------------------------------------------ */
 
 /* How the bytes of a live run go to a new one, which is larger: by a copy, which is to be made; with their pages, and the
@@ -386,6 +397,9 @@ void xvm_os_heap_flush(xvm_heap *heap, lane *l, unsigned c);
  * nothing. The lanes of other threads are theirs. */
 bool xvm_os_heap_gather(xvm_heap *heap);
 
+/* There are no lanes any more, and what they have counted is the shared one's: so many blocks are live. */
+void xvm_os_heap_forget_lanes(xvm_heap *heap, const uint32_t live[CLASSES]);
+
 /* --- slabs.c: blocks of a class, under its lock ----------------------------------------------- */
 
 /* Takes up to count blocks, as entries that are CACHED; 0: the cap or memory. */
@@ -409,6 +423,13 @@ void xvm_os_heap_give_lines(xvm_heap *heap, unsigned order, uint32_t states);
 /* Lines in free chunks; what is no chunk counts as all there could be. */
 size_t xvm_os_heap_free_lines(const xvm_heap *heap);
 
+/* For a heap that was read from a file: all lines of all slabs are claimed, and then the others are free. False:
+ * there are no such lines, or another slab has one of them. A line that is claimed has CLAIMED in its first
+ * byte until then. */
+enum { CLAIMED = 64 };
+bool xvm_os_heap_claim_lines(xvm_heap *heap, unsigned order, uint32_t states);
+void xvm_os_heap_free_others(xvm_heap *heap);
+
 /* --- guarded.c: heaps that find bugs ---------------------------------------------------------- */
 
 void *xvm_os_heap_take_guarded(xvm_heap *heap, size_t size, size_t alignment);
@@ -421,6 +442,13 @@ xvm_misuse xvm_os_heap_find_guarded(const xvm_heap *heap, const void *address, u
                                     size_t *size);
 
 /* --- life.c ----------------------------------------------------------------------------------- */
+
+/* May a heap of so many bytes have these flags? */
+bool xvm_os_heap_is_valid(unsigned flags, size_t size);
+
+/* All that follows from the region and the flags, with tables that have nothing committed. False: the region
+ * is too small. */
+bool xvm_os_heap_set_up(xvm_heap *heap, heap_seat *seat, xvm_region *region, unsigned flags);
 
 /* As good as new, but that its memory is warm. Under no lock: nobody else uses the heap. */
 void xvm_os_heap_renew(xvm_heap *heap);

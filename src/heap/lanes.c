@@ -156,3 +156,31 @@ bool xvm_os_heap_gather(xvm_heap *heap)
         got += empty_idle(heap, number);
     return got != 0;
 }
+
+/* --- a heap that was read from a file ------------------------------------------------------------ */
+
+/* All lanes of the heap's memory that there are. */
+static uint64_t allocs_of(const xvm_heap *heap, unsigned c)
+{
+    const unsigned char *base = heap->region->base;
+    const lane *lanes = (const lane *)(const void *)(base + heap->lane_table.offset);
+    uint64_t allocs = heap->shared_lane.heads[c].allocs;
+
+    for (uint32_t i = 0; i < heap->lane_count; i++)
+        allocs += lanes[i].heads[c].allocs;
+    return allocs;
+}
+
+void xvm_os_heap_forget_lanes(xvm_heap *heap, const uint32_t live[CLASSES])
+{
+    for (unsigned c = 0; c < CLASSES; c++) {
+        uint64_t allocs = allocs_of(heap, c);
+
+        heap->shared_lane.heads[c].allocs = allocs > live[c] ? allocs : live[c];
+        heap->shared_lane.taken[c] = live[c];
+        heap->shared_lane.returned[c] = 0;
+    }
+    memset(heap->lanes, 0, sizeof heap->lanes);
+    heap->lane_count = 0;
+    set_magazines(heap, &heap->shared_lane);
+}

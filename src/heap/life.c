@@ -2,12 +2,13 @@
 #include <string.h>
 
 #include "heap.h"
+#include "image.h"
 #include "tell.h"
 #include "xvm/system.h"
 
 enum {
     FLAGS = XVM_HEAP_SINGLE_THREAD | XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME |
-            XVM_HEAP_ZERO_ON_FREE | XVM_HEAP_GUARDED | XVM_HEAP_HUGE,
+            XVM_HEAP_ZERO_ON_FREE | XVM_HEAP_GUARDED | XVM_HEAP_HUGE | XVM_HEAP_IMAGE,
     LANE_PART = 16,       /* of a heap that lanes may take */
     REALTIME_AT_HAND = 32 /* blocks in a magazine: half of them are carved or returned at once */
 };
@@ -145,6 +146,35 @@ static void set_options(xvm_heap *heap, const xvm_heap_options *o)
     heap->trim_threshold = (o->flags & XVM_HEAP_REALTIME) != 0 ? SIZE_MAX : o->trim_threshold;
 }
 
+/* Which way its blocks are taken and freed. */
+static void set_kind(xvm_heap *heap, unsigned flags)
+{
+    bool guarded = (flags & XVM_HEAP_GUARDED) != 0;
+
+    heap->flags = flags;
+    heap->told = xvm_os_tell_listens() && !guarded;
+    heap->largest_small = heap->told || guarded ? 0 : LARGEST_SMALL;
+    heap->lane_mask = flags & XVM_HEAP_SINGLE_THREAD ? 0 : ~0u;
+    heap->most_at_hand = (flags & XVM_HEAP_REALTIME) != 0 ? REALTIME_AT_HAND : UINT32_MAX;
+}
+
+bool xvm_os_heap_set_up(xvm_heap *heap, heap_seat *seat, xvm_region *region, unsigned flags)
+{
+    layout l;
+
+    if (!divide(region, &l))
+        return false;
+    heap->layout = HEAP_LAYOUT;
+    heap->region = region;
+    heap->seat = seat;
+    heap->name = region->own.name;
+    heap->faults_at_start = flags & XVM_HEAP_REALTIME ? count_faults() : UINT64_MAX;
+    set_kind(heap, flags);
+    set_places(heap, &l);
+    set_stashes(heap);
+    return true;
+}
+
 /* In a region in which nothing is committed yet. On failure nothing is committed again. */
 static xvm_status begin(xvm_heap **out, heap_seat *seat, xvm_region *region,
                         const xvm_heap_options *o)
@@ -158,18 +188,9 @@ static xvm_status begin(xvm_heap **out, heap_seat *seat, xvm_region *region,
     status = xvm_commit(region, 0, sizeof *heap);
     if (status != XVM_OK)
         return status;
-    heap->region = region;
-    heap->seat = seat;
-    heap->flags = o->flags;
-    heap->told = xvm_os_tell_listens() && (o->flags & XVM_HEAP_GUARDED) == 0;
-    heap->largest_small = heap->told || (o->flags & XVM_HEAP_GUARDED) != 0 ? 0 : LARGEST_SMALL;
-    heap->lane_mask = o->flags & XVM_HEAP_SINGLE_THREAD ? 0 : ~0u;
-    heap->name = region->own.name;
-    heap->most_at_hand = (o->flags & XVM_HEAP_REALTIME) != 0 ? REALTIME_AT_HAND : UINT32_MAX;
+    (void)xvm_os_heap_set_up(heap, seat, region, o->flags);
     heap->state_lines = 1; /* the first one is nobody's */
     set_options(heap, o);
-    set_places(heap, &l);
-    set_stashes(heap);
     status = xvm_os_heap_hold(heap, 0, sizeof *heap);
     if (status == XVM_OK)
         status = furnish(heap, o);
@@ -177,7 +198,8 @@ static xvm_status begin(xvm_heap **out, heap_seat *seat, xvm_region *region,
         (void)xvm_decommit(region, 0, region->size);
         return status;
     }
-    heap->faults_at_start = o->flags & XVM_HEAP_REALTIME ? count_faults() : UINT64_MAX;
+    if ((o->flags & XVM_HEAP_REALTIME) != 0)
+        heap->faults_at_start = count_faults();
     xvm_os_heap_enlist(heap);
     *out = heap;
     return XVM_OK;
@@ -188,12 +210,12 @@ static size_t default_size(void)
     return sizeof(void *) > 4 ? (size_t)64 << 20 << 10 : (size_t)256 << 20;
 }
 
-static bool is_valid(const xvm_heap_options *o, size_t size)
+bool xvm_os_heap_is_valid(unsigned flags, size_t size)
 {
-    bool guarded = (o->flags & XVM_HEAP_GUARDED) != 0; /* needs the system all the time */
+    bool guarded = (flags & XVM_HEAP_GUARDED) != 0; /* needs the system all the time */
 
-    return (o->flags & ~(unsigned)FLAGS) == 0 &&
-           !(guarded && (o->flags & (XVM_HEAP_REALTIME | XVM_HEAP_LOCKED | XVM_HEAP_HUGE)) != 0) &&
+    return (flags & ~(unsigned)FLAGS) == 0 &&
+           !(guarded && (flags & (XVM_HEAP_REALTIME | XVM_HEAP_LOCKED | XVM_HEAP_HUGE)) != 0) &&
            (size - 1) >> GRAIN_SHIFT <= UINT32_MAX;
 }
 
@@ -213,6 +235,37 @@ static xvm_heap *reuse(const xvm_heap_options *o)
     return heap;
 }
 
+/* At the first place where nothing is, of those where programs have nothing. */
+static xvm_status reserve_quietly(xvm_region *region, size_t size, xvm_reserve_options wish)
+{
+    const uintptr_t *places;
+    size_t count = xvm_os_image_places(&places);
+    xvm_os_site site = {.call = "heap_create", .name = wish.name, .size = size};
+    xvm_status status;
+
+    for (size_t i = 0; i < count; i++) {
+        wish.address = (const void *)places[i];
+        status = xvm_reserve(region, size, &wish);
+        if (status != XVM_E_ADDRESS_TAKEN && status != XVM_E_ADDRESS_SPACE)
+            return status;
+    }
+    return xvm_os_fail_at(&site, (xvm_os_answer){XVM_E_ADDRESS_TAKEN, 0});
+}
+
+static xvm_status reserve(xvm_region *region, size_t size, const xvm_reserve_options *wish,
+                          unsigned flags)
+{
+    int error = xvm_os_get_error();
+    xvm_status status;
+
+    if ((flags & XVM_HEAP_IMAGE) == 0)
+        return xvm_reserve(region, size, wish);
+    status = reserve_quietly(region, size, *wish);
+    if (status == XVM_OK)
+        xvm_os_set_error(error);
+    return status;
+}
+
 xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options)
 {
     static const xvm_heap_options none;
@@ -230,14 +283,14 @@ xvm_status xvm_heap_create(xvm_heap **heap, const xvm_heap_options *options)
     *heap = is_plain(o) ? reuse(o) : NULL;
     if (*heap != NULL)
         return XVM_OK;
-    if (!is_valid(o, size))
+    if (!xvm_os_heap_is_valid(o->flags, size))
         return refuse(o, XVM_E_INVALID);
     if (o->max_size == 0)
         wish.min_size = size / 64;
     seat = xvm_os_heap_take_seat();
     if (seat == NULL)
         return xvm_last_status();
-    status = xvm_reserve(&seat->own, size, &wish);
+    status = reserve(&seat->own, size, &wish, o->flags);
     if (status == XVM_OK)
         status = begin(heap, seat, &seat->own, o);
     if (status != XVM_OK) {
@@ -261,7 +314,7 @@ xvm_status xvm_heap_create_in(xvm_heap **heap, xvm_region *region, const xvm_hea
         return refuse(o, XVM_E_INVALID);
     *heap = NULL;
     xvm_region_usage(region, &use);
-    if (use.reserved == 0 || use.committed != 0 || !is_valid(o, use.reserved))
+    if (use.reserved == 0 || use.committed != 0 || !xvm_os_heap_is_valid(o->flags, use.reserved))
         return refuse(o, XVM_E_INVALID);
     seat = xvm_os_heap_take_seat();
     if (seat == NULL)

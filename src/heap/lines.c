@@ -3,6 +3,8 @@
  *     | line 0 | slab, order 6 ...... | slab, order 0 | free, order 0 | free, order 1 | ... unused
  *       nobody's
  */
+#include <string.h>
+
 #include "heap.h"
 
 enum { NONE = 0 };
@@ -83,7 +85,8 @@ static bool take_lines(xvm_heap *heap, unsigned order, uint32_t *line)
 
 static bool is_chunk(const xvm_heap *heap, uint32_t line, unsigned order)
 {
-    return line + (1u << order) <= heap->state_lines && chunk_at(heap, line)->mark == MARK + order;
+    return line < heap->state_lines && (1u << order) <= heap->state_lines - line &&
+           chunk_at(heap, line)->mark == MARK + order;
 }
 
 bool xvm_os_heap_take_lines(xvm_heap *heap, unsigned order, uint32_t *states)
@@ -118,4 +121,45 @@ size_t xvm_os_heap_free_lines(const xvm_heap *heap)
             lines += (size_t)1 << order;
         }
     return lines;
+}
+
+/* --- lines of a heap that was read from a file --------------------------------------------------- */
+
+static bool are_lines(const xvm_heap *heap, unsigned order, uint32_t states)
+{
+    size_t offset = states - heap->state_table.offset, count = (size_t)1 << order;
+
+    return states >= heap->state_table.offset && (offset & ((count << LINE_SHIFT) - 1)) == 0 &&
+           offset != 0 && (offset >> LINE_SHIFT) + count <= heap->state_lines;
+}
+
+bool xvm_os_heap_claim_lines(xvm_heap *heap, unsigned order, uint32_t states)
+{
+    unsigned char *first = state_at(heap, states);
+
+    if (!are_lines(heap, order, states))
+        return false;
+    for (size_t i = 0; i < (size_t)1 << order; i++) {
+        if ((first[i << LINE_SHIFT] & CLAIMED) != 0)
+            return false;
+        first[i << LINE_SHIFT] |= CLAIMED;
+    }
+    return true;
+}
+
+/* What is no slab's is zero before the first of it becomes a chunk, which looks around for others. */
+void xvm_os_heap_free_others(xvm_heap *heap)
+{
+    unsigned char *first = (unsigned char *)chunk_at(heap, 0);
+    uint32_t states = (uint32_t)heap->state_table.offset;
+
+    memset(heap->chunks, 0, sizeof heap->chunks);
+    for (size_t line = 0; line < heap->state_lines; line++)
+        if ((first[line << LINE_SHIFT] & CLAIMED) == 0)
+            memset(first + (line << LINE_SHIFT), 0, (size_t)1 << LINE_SHIFT);
+    for (uint32_t line = 1; line < heap->state_lines; line++) {
+        if ((first[(size_t)line << LINE_SHIFT] & CLAIMED) == 0)
+            xvm_os_heap_give_lines(heap, 0, states + (line << LINE_SHIFT));
+        first[(size_t)line << LINE_SHIFT] &= (unsigned char)~CLAIMED;
+    }
 }

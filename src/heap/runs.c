@@ -419,3 +419,10 @@ bool xvm_os_heap_resize_run(xvm_heap *heap, uint32_t start, uint32_t pages)
     use_run(heap, start, pages, kind);
     return true;
 }
+
+void xvm_os_heap_relink_run(xvm_heap *heap, uint32_t start)
+{
+    const page_info *run = info(heap, start);
+
+    link_run(heap, start, pages_of(run), run->size_kind & RUN_ZERO);
+}

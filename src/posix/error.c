@@ -23,6 +23,7 @@ static xvm_status no_memory(xvm_os_operation why)
 {
     switch (why) {
     case XVM_OS_RESERVE:
+    case XVM_OS_MAP:
         return XVM_E_ADDRESS_SPACE;
     case XVM_OS_LOCK:
         return XVM_E_LOCK_LIMIT;
@@ -37,20 +38,53 @@ static xvm_status no_memory(xvm_os_operation why)
     }
 }
 
+/* Files and shared memory. */
+static xvm_status file_status(int code)
+{
+    switch (code) {
+    case ENOENT:
+    case ENOTDIR:
+        return XVM_E_NOT_FOUND;
+    case EEXIST:
+        return XVM_E_EXISTS;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ETXTBSY:
+        return XVM_E_PERMISSION;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return XVM_E_DISK_FULL;
+    case ENOMEM:
+        return XVM_E_COMMIT_LIMIT;
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+        return XVM_E_INVALID;
+    default:
+        return XVM_E_SYSTEM;
+    }
+}
+
 static xvm_status status_of(xvm_os_operation why, int code)
 {
+    if (why == XVM_OS_FILE)
+        return file_status(code);
     switch (code) {
     case ENOMEM:
         return at_mapping_limit() ? XVM_E_MAP_LIMIT : no_memory(why);
     case EBUSY:  /* madvise(COLLAPSE): no page to be had */
     case EAGAIN: /* mmap: MCL_FUTURE and over the limit; madvise: a split was refused */
-        return why == XVM_OS_RESERVE ? XVM_E_LOCK_LIMIT : no_memory(why);
+        return why == XVM_OS_RESERVE || why == XVM_OS_MAP ? XVM_E_LOCK_LIMIT : no_memory(why);
     case EEXIST:
         return XVM_E_ADDRESS_TAKEN;
     case EPERM:
         return why == XVM_OS_LOCK ? XVM_E_LOCK_LIMIT : XVM_E_PERMISSION;
     case EACCES:
         return XVM_E_PERMISSION;
+    case ENODEV: /* a file system that maps nothing */
+        return XVM_E_UNSUPPORTED;
     case EINVAL:
     case ENOSYS:
         return why == XVM_OS_ATTACH || why == XVM_OS_ADVISE ? XVM_E_UNSUPPORTED : XVM_E_SYSTEM;

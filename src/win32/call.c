@@ -8,29 +8,6 @@
 
 #include "call.h"
 
-/* What every wrapper ends with: the last error and the answer are the same, and untouched by a
- * success. */
-static int told(xvm_os_operation why, const char *call, const void *address, size_t size,
-                DWORD code, DWORD before, int injected)
-{
-    xvm_os_made(why, call, address, size, (int)code, injected);
-    SetLastError(code != 0 ? code : before);
-    return (int)code;
-}
-
-static DWORD refused(xvm_os_operation why, const char *call, size_t size, int usual_code)
-{
-    return (DWORD)xvm_os_refused(why, call, size, usual_code);
-}
-
-/* The code of a call that has just failed; never 0. */
-static DWORD failure(void)
-{
-    DWORD code = GetLastError();
-
-    return code != 0 ? code : ERROR_GEN_FAILURE;
-}
-
 int xvm_os_virtual_alloc(xvm_os_operation why, void *address, size_t size, DWORD type,
                          DWORD protection, void **got)
 {

@@ -28,6 +28,49 @@ static xvm_status reserve_status(int code)
     return XVM_E_SYSTEM;
 }
 
+/* Files and shared memory. */
+static xvm_status file_status(int code)
+{
+    switch (code) {
+    case ERROR_FILE_NOT_FOUND:
+    case ERROR_PATH_NOT_FOUND:
+    case ERROR_BAD_NETPATH:
+    case ERROR_BAD_NET_NAME:
+    case ERROR_INVALID_DRIVE:
+        return XVM_E_NOT_FOUND;
+    case ERROR_FILE_EXISTS:
+    case ERROR_ALREADY_EXISTS:
+        return XVM_E_EXISTS;
+    case ERROR_ACCESS_DENIED:
+    case ERROR_SHARING_VIOLATION:
+    case ERROR_WRITE_PROTECT:
+    case ERROR_USER_MAPPED_FILE:
+        return XVM_E_PERMISSION;
+    case ERROR_DISK_FULL:
+    case ERROR_HANDLE_DISK_FULL:
+    case ERROR_FILE_TOO_LARGE:
+        return XVM_E_DISK_FULL;
+    case ERROR_INVALID_NAME:
+    case ERROR_NO_UNICODE_TRANSLATION:
+    case ERROR_INSUFFICIENT_BUFFER:
+    case ERROR_FILENAME_EXCED_RANGE:
+        return XVM_E_INVALID;
+    default:
+        return is_no_memory(code) ? XVM_E_COMMIT_LIMIT : XVM_E_SYSTEM;
+    }
+}
+
+static xvm_status map_status(int code)
+{
+    if (code == ERROR_INVALID_ADDRESS)
+        return XVM_E_ADDRESS_TAKEN;
+    if (code == ERROR_ACCESS_DENIED)
+        return XVM_E_PERMISSION;
+    if (code == ERROR_COMMITMENT_LIMIT)
+        return XVM_E_COMMIT_LIMIT;
+    return is_no_memory(code) ? XVM_E_ADDRESS_SPACE : XVM_E_SYSTEM;
+}
+
 /* Does an operation ask for memory? The others only give some back. */
 static int asks_for_memory(xvm_os_operation why)
 {
@@ -40,6 +83,10 @@ static xvm_status status_of(xvm_os_operation why, int code)
 {
     if (why == XVM_OS_RESERVE)
         return reserve_status(code);
+    if (why == XVM_OS_FILE)
+        return file_status(code);
+    if (why == XVM_OS_MAP)
+        return map_status(code);
     if (code == ERROR_CALL_NOT_IMPLEMENTED)
         return XVM_E_UNSUPPORTED;
     if (why == XVM_OS_LOCK &&

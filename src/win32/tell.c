@@ -1,4 +1,6 @@
 /* tell.c - no tool of mingw-w64 listens. */
+#include <string.h>
+
 #include "tell.h"
 
 bool xvm_os_tell_listens(void)
@@ -22,4 +24,9 @@ void xvm_os_tell_dead(const void *address, size_t size)
 {
     (void)address;
     (void)size;
+}
+
+void xvm_os_tell_copy(void *to, const void *from, size_t size)
+{
+    memcpy(to, from, size);
 }
