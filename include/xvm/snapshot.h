@@ -159,6 +159,25 @@ XVM_API xvm_status xvm_snapshots_rewind(xvm_snapshots *snapshots, uint64_t id);
  */
 XVM_API xvm_status xvm_snapshots_drop(xvm_snapshots *snapshots, uint64_t id);
 
+/* --- a file ----------------------------------------------------------------------------------- */
+
+/* Writes a snapshot to a file, while the region goes on.
+ *
+ * id         of any snapshot; it may be dropped meanwhile, and goes when the file is written
+ * path       UTF-8; what is there is replaced in the last step, and whole until then
+ * result     the file is on the disk: an image of the region as it was, bytes and states. Where that is a
+ *            heap made by xvm_heap_create_in, xvm_heap_load makes a heap of it
+ * errors     XVM_E_INVALID: an argument, no path of a file. XVM_E_NOT_FOUND: no such snapshot, or no
+ *            such folder. XVM_E_PERMISSION. XVM_E_SYSTEM: no room on the disk, and others. On error
+ *            there is no new file, and the old one is whole
+ * threads    any, beside the owner's calls and other saves, but not beside xvm_snapshots_destroy before it has
+ *            begun. The owner waits for some microseconds at the most
+ * linux      open, pwrite, fsync, rename
+ * windows    CreateFile, WriteFile, FlushFileBuffers, MoveFileEx
+ * since      0.5
+ */
+XVM_API xvm_status xvm_snapshots_save(xvm_snapshots *snapshots, uint64_t id, const char *path);
+
 /* --- looking ---------------------------------------------------------------------------------- */
 
 /* Gives back the memory of free copies; with no snapshot left that of the base, too.
