@@ -240,9 +240,10 @@ static uint8_t expect(unsigned frame, unsigned now)
     return press(1, now < LATE ? 0 : frame + LATE <= now ? frame : now - LATE);
 }
 
-static void run_ahead(machine *m, unsigned from, unsigned now)
+/* There is a snapshot of what was before the first of them, if it is run again. */
+static void run(machine *m, unsigned from, unsigned to, unsigned now)
 {
-    for (unsigned frame = from; frame <= now; frame++) {
+    for (unsigned frame = from; frame <= to; frame++) {
         if (frame != from || from == now)
             take(m, frame);
         step(m, (uint8_t[]){press(0, frame), expect(frame, now)});
@@ -260,9 +261,9 @@ static uint64_t play_late(machine *m, unsigned frames)
     for (unsigned now = 0; now < frames + LATE; now++) {
         if (is_wrong(now)) {
             go_back(m, now - LATE);
-            run_ahead(m, now - LATE, now < frames ? now : frames - 1);
+            run(m, now - LATE, now < frames ? now : frames - 1, now);
         } else if (now < frames) {
-            run_ahead(m, now, now);
+            run(m, now, now, now);
         }
     }
     return digest_of(m->game);

@@ -41,6 +41,7 @@ static xvm_os_answer protect_range(xvm_region *region, range r, xvm_protection p
 xvm_status xvm_protect(xvm_region *region, size_t offset, size_t size, xvm_protection protection)
 {
     want others = {XVM_OS_STATE_PROTECTION, (unsigned)protection, true};
+    xvm_os_answer answer;
     survey found;
     range r;
 
@@ -54,8 +55,10 @@ xvm_status xvm_protect(xvm_region *region, size_t offset, size_t size, xvm_prote
         return XVM_OK;
     if (splits_huge_page(region, found.wanted))
         return refuse(region, "protect", XVM_OS_PROTECT, size, XVM_E_PINNED);
-    return answer_for(region, "protect", XVM_OS_PROTECT, size,
-                      protect_range(region, found.wanted, protection));
+    xvm_os_watch_enter(region);
+    answer = protect_range(region, found.wanted, protection);
+    xvm_os_watch_leave(region);
+    return answer_for(region, "protect", XVM_OS_PROTECT, size, answer);
 }
 
 /* Committed pages that can be touched, or why not. */

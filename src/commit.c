@@ -231,8 +231,7 @@ static void arm_runs(xvm_region *region, range r)
         xvm_os_watch_fresh(region, run.from, run.to);
 }
 
-/* Every uncommitted run of the range, of which the first is known. *pages: those that are committed
- * now and were not before. */
+/* Every uncommitted run of the range, of which the first is known. */
 static xvm_os_answer commit_runs(xvm_region *region, range r, xvm_os_run run, size_t *pages)
 {
     size_t at = run.to, reached;
@@ -250,12 +249,18 @@ static xvm_os_answer commit_runs(xvm_region *region, range r, xvm_os_run run, si
     return DONE;
 }
 
+/* *pages: those that are committed now and were not before. */
 static xvm_os_answer try_commit(xvm_region *region, range r, xvm_os_run first, size_t *pages)
 {
     xvm_os_answer answer = xvm_os_open_book(region, r);
 
     *pages = 0;
-    return answer.status == XVM_OK ? commit_runs(region, r, first, pages) : answer;
+    if (answer.status != XVM_OK)
+        return answer;
+    xvm_os_watch_enter(region);
+    answer = commit_runs(region, r, first, pages);
+    xvm_os_watch_leave(region);
+    return answer;
 }
 
 /* After callbacks have freed something, and then as often as retries were asked for. A refusal that
@@ -358,8 +363,10 @@ xvm_status xvm_decommit(xvm_region *region, size_t offset, size_t size)
         return XVM_OK;
     if (is_pinned(region))
         return refuse(region, "decommit", XVM_OS_DECOMMIT, size, XVM_E_PINNED);
+    xvm_os_watch_enter(region);
     answer = region->own.sparse ? shut_sparse(region, XVM_OS_DECOMMIT, r, XVM_OS_STATE_RESERVED)
                                 : shut_range(region, r, XVM_OS_STATE_RESERVED);
+    xvm_os_watch_leave(region);
     return answer_for(region, "decommit", XVM_OS_DECOMMIT, size, answer);
 }
 
@@ -412,9 +419,11 @@ xvm_status xvm_guard(xvm_region *region, size_t offset, size_t size)
     if (is_pinned(region))
         return refuse(region, "guard", XVM_OS_GUARD, size, XVM_E_PINNED);
     answer = xvm_os_open_book(region, r);
+    xvm_os_watch_enter(region);
     for (size_t at = r.from;
          answer.status == XVM_OK && next_run(region, &at, r.to, UNGUARDED, &run);)
         answer = region->own.sparse ? guard_sparse_run(region, &run) : guard_run(region, &run);
+    xvm_os_watch_leave(region);
     return answer_for(region, "guard", XVM_OS_GUARD, size, answer);
 }
 

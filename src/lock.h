@@ -39,6 +39,19 @@
 #define COMPILER_FENCE() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #define SWAP_ACQUIRE(word, value) __atomic_exchange_n((word), (value), __ATOMIC_ACQUIRE)
 
+/* Of a function that runs while an access has faulted. ThreadSanitizer makes atomic accesses itself, under
+ * locks of its own: it must not be asked for more of them meanwhile. */
+#if defined(__SANITIZE_THREAD__)
+#define IN_A_FAULT __attribute__((no_sanitize_thread))
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define IN_A_FAULT __attribute__((disable_sanitizer_instrumentation))
+#endif
+#endif
+#if !defined(IN_A_FAULT)
+#define IN_A_FAULT
+#endif
+
 /* Takes a lock that is held for tens of instructions, never across a system call. A holder that was
  * preempted is waited for in xvm_os_pause, which sleeps in the end, so that a thread of lower
  * priority can finish. */

@@ -61,7 +61,7 @@ xvm_os_facts xvm_os_get_facts(void);
 int xvm_os_has_light_guards(void);
 
 /* All of *out but page_size and allocation_granularity, and but XVM_HAS_LIGHT_GUARDS and
- * XVM_HAS_MOVE. */
+ * XVM_HAS_MOVE and XVM_HAS_WRITE_WATCH. */
 void xvm_os_get_system(xvm_system_info *out);
 
 /* All of *out. headroom is what the machine has left, whatever the limits of this process are. */
@@ -93,9 +93,6 @@ typedef struct xvm_os_place {
 /* Reserved pages fault; *place is set on XVM_OK only. */
 xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place);
 xvm_os_answer xvm_os_release(void *os_base, size_t os_size);
-
-/* Addresses, multiples of 64 KiB and far from one another, where programs have nothing; static data. */
-size_t xvm_os_quiet_places(const uintptr_t **places);
 
 /* --- pages ------------------------------------------------------------------------------------ */
 
@@ -197,31 +194,6 @@ typedef struct xvm_os_ahead {
 /* As xvm_os_resident; somewhat old, where ahead knows it. */
 size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead);
 
-/* --- plain files, read and written ------------------------------------------------------------- */
-
-typedef struct xvm_os_plain_file {
-    intptr_t handle;
-} xvm_os_plain_file;
-
-enum { XVM_OS_PATH_BYTES = 4 << 10 }; /* of a path, with its end */
-
-/* Paths are UTF-8. A file for writing must not be there yet; one for reading is no folder or device. */
-xvm_os_answer xvm_os_plain_create(const char *path, xvm_os_plain_file *file);
-xvm_os_answer xvm_os_plain_open(const char *path, xvm_os_plain_file *file, uint64_t *size);
-void xvm_os_plain_close(xvm_os_plain_file file);
-
-/* All of it, or a failure; XVM_E_CORRUPT: the file ends before. */
-xvm_os_answer xvm_os_plain_write(xvm_os_plain_file file, uint64_t at, const void *bytes,
-                                 size_t size);
-xvm_os_answer xvm_os_plain_read(xvm_os_plain_file file, uint64_t at, void *into, size_t size);
-
-/* What was written is on the disk. */
-xvm_os_answer xvm_os_plain_sync(xvm_os_plain_file file);
-
-/* A closed file takes the place of another, or one where none was, at once. */
-xvm_os_answer xvm_os_plain_replace(const char *from, const char *to);
-void xvm_os_plain_remove(const char *path);
-
 /* --- the map of the process ------------------------------------------------------------------- */
 
 /* What the system knows of equal pages in a row; free ones, too. */
@@ -258,7 +230,8 @@ xvm_os_answer xvm_os_untrack(xvm_watch_method method, void *address, size_t size
 xvm_os_answer xvm_os_arm(xvm_watch_method method, void *address, size_t size);
 
 /* What was written of committed, tracked pages since they were armed: fetched, and with renews armed again,
- * in one step; without it the next call tells the same. At most so many pieces, ascending; *reached is behind the last byte looked at. XVM_E_NOT_FOUND:
+ * in one step; without it the next call tells the same. At most so many pieces, ascending; *reached is behind
+ * the last byte looked at. XVM_E_NOT_FOUND:
  * the system does not track all of them any more, and what was written is lost. On other failures
  * nothing is. */
 xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *address, size_t size,
@@ -270,6 +243,9 @@ xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *add
  * 0: it is none of ours, and goes where it would have gone without us. For as long as the process lives; the
  * same handle at every call. */
 xvm_os_answer xvm_os_catch_writes(int (*handle)(const void *address));
+
+/* Committed pages are opened by that handle; 1: they are. */
+int xvm_os_open_faulted(void *address, size_t size, xvm_protection protection);
 
 /* --- threads ---------------------------------------------------------------------------------- */
 
@@ -294,13 +270,7 @@ typedef enum xvm_os_cause {
     XVM_OS_CAUSE_HUGE_POOL,
     XVM_OS_CAUSE_HUGE_PRIVILEGE,
     XVM_OS_CAUSE_EXECUTE_POLICY,
-    XVM_OS_CAUSE_CAPACITY,      /* of a structure of ours */
-    XVM_OS_CAUSE_IMAGE_STRANGE, /* the file is no image */
-    XVM_OS_CAUSE_IMAGE_FOREIGN, /* of a system with other words or pointers */
-    XVM_OS_CAUSE_IMAGE_VERSION, /* of another version of the library */
-    XVM_OS_CAUSE_IMAGE_PAGES,   /* of another page size */
-    XVM_OS_CAUSE_IMAGE_DAMAGED,
-    XVM_OS_CAUSE_IMAGE_EMPTY /* it is one of something else */
+    XVM_OS_CAUSE_CAPACITY /* of a structure of ours */
 } xvm_os_cause;
 
 /* How a system calls what is behind a cause, and what can be done about it. A limit that has numbers

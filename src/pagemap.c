@@ -180,6 +180,20 @@ static unsigned state_of(const xvm_region *region, size_t page, int *level)
     return state;
 }
 
+IN_A_FAULT unsigned xvm_os_pagemap_state(const xvm_region *region, size_t page)
+{
+    size_t simple = LOAD_ACQUIRE(&region->own.simple), index;
+    unsigned state = XVM_OS_STATE_MIXED;
+
+    if (simple != XVM_OS_IN_BOOK)
+        return page < simple ? XVM_READ_WRITE : XVM_OS_STATE_RESERVED;
+    for (int level = LEVELS - 1; level >= 0 && state == XVM_OS_STATE_MIXED; level--) {
+        index = page >> ((unsigned)level * FAN);
+        state = (LOAD_ACQUIRE(&region->own.level[level][index / WORD]) >> (index % WORD * 8)) & 255;
+    }
+    return state;
+}
+
 /* The end of the entry that a page is in. */
 static size_t entry_end(size_t page, int level)
 {

@@ -81,6 +81,9 @@ void xvm_os_pagemap_have(xvm_region *region, const xvm_os_book_piece *piece);
 /* The run that starts at page from and ends at or before page limit; from < limit. */
 xvm_os_run xvm_os_pagemap_run(const xvm_region *region, size_t from, size_t limit);
 
+/* The state of a page; while an access to it has faulted, too. */
+unsigned xvm_os_pagemap_state(const xvm_region *region, size_t page);
+
 /* Gives pages [from, to) one state. Under the lock; the book has what xvm_os_pagemap_needs
  * named. */
 void xvm_os_pagemap_set(xvm_region *region, size_t from, size_t to, unsigned state);

@@ -20,7 +20,7 @@
 #include "watched.h"
 #include "xvm/watch.h"
 
-enum { STRETCH = 1 << 14, PIECES = 256 }; /* pages looked at together; pieces of one fetch */
+enum { STRETCH = 1 << 14, GAP = 256, PIECES = 256 }; /* pages; pages; of one fetch */
 
 /* --- asking the system ------------------------------------------------------------------------ */
 
@@ -58,6 +58,15 @@ static xvm_os_answer arm(xvm_os_watched *w, range r)
     return answer.status == XVM_OK ? xvm_os_arm(w->method, start, size) : answer;
 }
 
+/* Of a range those pages that are committed count as written: others may look so to the system. */
+static void set_committed(xvm_os_watched *w, range r)
+{
+    xvm_os_run run;
+
+    for (size_t at = r.from; next_run(w->region, &at, r.to, COMMITTED, &run);)
+        set_bits(w, run.from, run.to);
+}
+
 /* A piece of memory that was written, in pages, rounded outward: a page may be several of the
  * system's. */
 static void note_piece(xvm_os_watched *w, const xvm_os_piece *piece)
@@ -66,11 +75,22 @@ static void note_piece(xvm_os_watched *w, const xvm_os_piece *piece)
     size_t offset = (size_t)((const unsigned char *)piece->address - base);
     unsigned shift = w->region->own.page_shift;
 
-    set_bits(w, offset >> shift, ((offset + piece->size - 1) >> shift) + 1);
+    set_committed(w, (range){offset >> shift, ((offset + piece->size - 1) >> shift) + 1});
 }
 
-/* Fetches into the bits what was written of a committed run. */
-static xvm_os_answer fetch_run(xvm_os_watched *w, range r, bool renews)
+static xvm_os_answer arm_committed(xvm_os_watched *w, range r)
+{
+    xvm_os_answer answer = DONE;
+    xvm_os_run run;
+
+    for (size_t at = r.from;
+         answer.status == XVM_OK && next_run(w->region, &at, r.to, COMMITTED, &run);)
+        answer = arm(w, (range){run.from, run.to});
+    return answer;
+}
+
+/* Fetches into the bits what was written of tracked pages. */
+static xvm_os_answer fetch_pages(xvm_os_watched *w, range r, bool renews)
 {
     unsigned char *at = address_of(w->region, r.from), *end = address_of(w->region, r.to);
     xvm_os_answer answer = DONE;
@@ -86,35 +106,40 @@ static xvm_os_answer fetch_run(xvm_os_watched *w, range r, bool renews)
     }
     if (answer.status != XVM_E_NOT_FOUND)
         return answer;
-    set_bits(w, r.from, r.to);
-    return arm(w, r);
+    set_committed(w, r);
+    return arm_committed(w, r);
+}
+
+/* In a sparse region marks between two runs cost less than another call. */
+static size_t gap_of(const xvm_os_watched *w)
+{
+    return w->region->own.sparse ? GAP : 0;
 }
 
 /* The handler of faults sets bits by itself. */
 static xvm_os_answer fetch(xvm_os_watched *w, range r, bool renews)
 {
+    range pending = {r.from, r.from};
     xvm_os_answer answer = DONE;
     xvm_os_run run;
 
     if (is_by_protection(w))
         return DONE;
     for (size_t at = r.from;
-         answer.status == XVM_OK && next_run(w->region, &at, r.to, COMMITTED, &run);)
-        answer = fetch_run(w, (range){run.from, run.to}, renews);
-    return answer;
+         answer.status == XVM_OK && next_run(w->region, &at, r.to, COMMITTED, &run);) {
+        if (!is_empty(pending) && run.from - pending.to > gap_of(w)) {
+            answer = fetch_pages(w, pending, renews);
+            pending.from = run.from;
+        }
+        pending.from = is_empty(pending) ? run.from : pending.from;
+        pending.to = run.to;
+    }
+    return answer.status == XVM_OK && !is_empty(pending) ? fetch_pages(w, pending, renews) : answer;
 }
 
-static xvm_os_answer arm_all(xvm_os_watched *w, range r)
+static xvm_os_answer arm_all(xvm_os_watched *w)
 {
-    xvm_os_answer answer = DONE;
-    xvm_os_run run;
-
-    if (is_by_protection(w))
-        return xvm_os_fault_arm(w, r);
-    for (size_t at = r.from;
-         answer.status == XVM_OK && next_run(w->region, &at, r.to, COMMITTED, &run);)
-        answer = arm(w, (range){run.from, run.to});
-    return answer;
+    return is_by_protection(w) ? xvm_os_fault_arm(w, w->r) : arm_committed(w, w->r);
 }
 
 /* --- what others tell ------------------------------------------------------------------------- */
@@ -166,6 +191,22 @@ void xvm_os_watch_discarded(xvm_region *region, size_t from, size_t to)
     if (!is_empty(r) && !is_by_protection(w))
         (void)arm(w, r);
     xvm_os_set_error(saved);
+}
+
+void xvm_os_watch_enter(const xvm_region *region)
+{
+    xvm_os_watched *w = watch_of(region);
+
+    if (w != NULL && is_by_protection(w))
+        xvm_os_fault_lock(w);
+}
+
+void xvm_os_watch_leave(const xvm_region *region)
+{
+    xvm_os_watched *w = watch_of(region);
+
+    if (w != NULL && is_by_protection(w))
+        xvm_os_fault_unlock(w);
 }
 
 xvm_os_answer xvm_os_watch_open(xvm_region *region, xvm_os_operation why, size_t from, size_t to)
@@ -227,7 +268,7 @@ static xvm_os_answer begin(xvm_os_watched *w)
 {
     xvm_os_answer answer = is_by_protection(w) ? xvm_os_fault_enter(w) : track(w, w->r);
 
-    return answer.status == XVM_OK ? arm_all(w, w->r) : answer;
+    return answer.status == XVM_OK ? arm_all(w) : answer;
 }
 
 /* Pages are what their states say. On failure what was not refused counts as written. */
@@ -330,9 +371,9 @@ static bool add(report *out, size_t from, size_t to)
 {
     const xvm_region *region = out->watch->region;
     size_t offset = size_of(region, 0, from);
-    xvm_range *last = &out->ranges[out->count - 1];
+    xvm_range *last = out->count != 0 ? &out->ranges[out->count - 1] : NULL;
 
-    if (out->count != 0 && last->offset + last->size == offset)
+    if (last != NULL && last->offset + last->size == offset)
         last->size += size_of(region, from, to);
     else if (out->count == out->capacity)
         return false;

@@ -17,6 +17,10 @@ static inline bool is_watched(const xvm_region *region)
 /* Pages [from, to) have lost their contents or may have: they count as written. No system call. */
 void xvm_os_watch_lost(xvm_region *region, size_t from, size_t to);
 
+/* Around what changes states and protections: a look does not close pages meanwhile. */
+void xvm_os_watch_enter(const xvm_region *region);
+void xvm_os_watch_leave(const xvm_region *region);
+
 /* A commit is about to note pages [from, to), which are zero and open: they are armed. Where the system
  * refuses they count as written. */
 void xvm_os_watch_fresh(xvm_region *region, size_t from, size_t to);

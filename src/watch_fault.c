@@ -8,7 +8,8 @@
  *   2  The handler opens first and sets the bit then; a look clears the bit first and closes then. So
  *      there is never a page open with its bit clear, but inside of a look, which reports it. A page
  *      closed with its bit set costs a fault more.
- *   3  Under marks (see commit.c) pages are open.
+ *   3  Under marks (see commit.c) pages are open. States and protections change together, under a lock of the
+ *      watch, so that a look closes nothing that has become something else.
  *   4  The handler takes no lock and no memory. It finds a watch in a slot, and counts itself as a user of
  *      the slot while it looks at it; whoever takes the watch away waits for the users.
  *   5  Where the system refuses another mapping the handler opens all that is closed around the page,
@@ -33,6 +34,19 @@ typedef struct slot {
 
 static slot slots[SLOTS];
 static size_t used; /* slots that have ever been taken */
+
+/* --- the lock --------------------------------------------------------------------------------- */
+
+void xvm_os_fault_lock(xvm_os_watched *w)
+{
+    for (unsigned round = 0; SWAP_ACQUIRE(&w->locked, 1u) != 0; round++)
+        xvm_os_pause(round);
+}
+
+void xvm_os_fault_unlock(xvm_os_watched *w)
+{
+    STORE_RELEASE(&w->locked, 0u);
+}
 
 /* --- protections ------------------------------------------------------------------------------ */
 
@@ -67,7 +81,7 @@ xvm_os_answer xvm_os_fault_protect(xvm_os_watched *w, xvm_os_operation why, cons
     return answer;
 }
 
-xvm_os_answer xvm_os_fault_arm(xvm_os_watched *w, range r)
+static xvm_os_answer arm_runs(xvm_os_watched *w, range r)
 {
     xvm_os_answer answer = DONE;
     xvm_os_run run, part;
@@ -84,6 +98,16 @@ xvm_os_answer xvm_os_fault_arm(xvm_os_watched *w, range r)
                 answer = close_run(w, &part);
         }
     }
+    return answer;
+}
+
+xvm_os_answer xvm_os_fault_arm(xvm_os_watched *w, range r)
+{
+    xvm_os_answer answer;
+
+    xvm_os_fault_lock(w);
+    answer = arm_runs(w, r);
+    xvm_os_fault_unlock(w);
     return answer;
 }
 
@@ -105,50 +129,67 @@ xvm_os_answer xvm_os_fault_open(xvm_os_watched *w, xvm_os_operation why, range r
 
 /* --- the handler ------------------------------------------------------------------------------ */
 
-static bool is_closed(xvm_os_watched *w, size_t page, unsigned state)
+/* The bit of a page, in its word. */
+IN_A_FAULT static size_t bit_of(const xvm_os_watched *w, size_t page)
 {
-    return xvm_os_pagemap_run(w->region, page, page + 1).state == state &&
-           find_bit(w, page, page + 1, false) == page;
+    return (size_t)1 << (page - w->r.from) % XVM_OS_BITS;
+}
+
+IN_A_FAULT static size_t *word_of(xvm_os_watched *w, size_t page)
+{
+    return &w->bits[(page - w->r.from) / XVM_OS_BITS];
+}
+
+/* First open, then noted: rule 2. */
+IN_A_FAULT static bool open_pages(xvm_os_watched *w, size_t from, size_t to, unsigned state)
+{
+    unsigned shift = w->region->own.page_shift;
+    unsigned char *start = (unsigned char *)w->region->base + (from << shift);
+
+    if (!xvm_os_open_faulted(start, (to - from) << shift,
+                             (xvm_protection)(state & XVM_OS_STATE_PROTECTION)))
+        return false;
+    for (; from < to; from++)
+        (void)ATOMIC_SET(word_of(w, from), bit_of(w, from));
+    return true;
+}
+
+IN_A_FAULT static bool is_closed(xvm_os_watched *w, size_t page, unsigned state)
+{
+    return xvm_os_pagemap_state(w->region, page) == state &&
+           (LOAD_ACQUIRE(word_of(w, page)) & bit_of(w, page)) == 0;
 }
 
 /* Rule 5. */
-static bool open_around(xvm_os_watched *w, xvm_os_run run)
+IN_A_FAULT static bool open_around(xvm_os_watched *w, size_t page, unsigned state)
 {
-    unsigned state = run.state;
+    size_t from = page, to = page + 1;
 
-    while (run.from > w->r.from && is_closed(w, run.from - 1, state))
-        run.from--;
-    while (run.to < w->r.to && is_closed(w, run.to, state))
-        run.to++;
-    if (xvm_os_protect_run(w->region, XVM_OS_WATCH, &run, state).status != XVM_OK)
-        return false;
-    set_bits(w, run.from, run.to);
-    return true;
-}
-
-static bool open_page(xvm_os_watched *w, size_t page)
-{
-    xvm_os_run run = xvm_os_pagemap_run(w->region, page, page + 1);
-
-    if (!is_writable(run.state))
-        return false;
-    (void)ATOMIC_ADD(&w->faults, (size_t)1);
-    if (xvm_os_protect_run(w->region, XVM_OS_WATCH, &run, run.state).status != XVM_OK)
-        return open_around(w, run);
-    set_bits(w, page, page + 1);
-    return true;
+    while (from > w->r.from && is_closed(w, from - 1, state))
+        from--;
+    while (to < w->r.to && is_closed(w, to, state))
+        to++;
+    return open_pages(w, from, to, state);
 }
 
 /* As a user of the slot of a watch. */
-static bool open_address(xvm_os_watched *w, uintptr_t address)
+IN_A_FAULT static bool open_address(xvm_os_watched *w, uintptr_t address)
 {
     uintptr_t offset = address - (uintptr_t)w->region->base;
     size_t page = (size_t)offset >> w->region->own.page_shift;
+    unsigned state, protection;
 
-    return page >= w->r.from && page < w->r.to && open_page(w, page);
+    if (page < w->r.from || page >= w->r.to)
+        return false;
+    state = xvm_os_pagemap_state(w->region, page);
+    protection = state & XVM_OS_STATE_PROTECTION;
+    if (protection != XVM_READ_WRITE && protection != XVM_READ_WRITE_EXECUTE)
+        return false;
+    (void)ATOMIC_ADD(&w->faults, (size_t)1);
+    return open_pages(w, page, page + 1, state) || open_around(w, page, state);
 }
 
-static int on_write(const void *at)
+IN_A_FAULT static int on_write(const void *at)
 {
     uintptr_t address = (uintptr_t)at;
     size_t count = LOAD_ACQUIRE(&used);
@@ -169,15 +210,29 @@ static int on_write(const void *at)
 
 /* --- slots ------------------------------------------------------------------------------------ */
 
-/* A child has none of the threads that were in the handler. */
 static void nothing(void)
 {
 }
 
-static void forget_users(void)
+/* None of the threads that were in the middle of a change is there, and zeros may be. */
+static void renew_in_child(xvm_os_watched *w)
 {
-    for (size_t i = 0; i < SLOTS; i++)
+    xvm_os_run run;
+
+    STORE(&w->locked, 0u);
+    for (size_t at = w->r.from; w->region->own.fork != XVM_FORK_COPY &&
+                                next_run(w->region, &at, w->r.to, COMMITTED, &run);)
+        set_bits(w, run.from, run.to);
+}
+
+/* Nor is one in the handler. */
+static void after_fork_in_child(void)
+{
+    for (size_t i = 0; i < SLOTS; i++) {
         STORE(&slots[i].users, 0u);
+        if (slots[i].watch != NULL)
+            renew_in_child(slots[i].watch);
+    }
 }
 
 static xvm_os_answer need_handler(void)
@@ -185,7 +240,7 @@ static xvm_os_answer need_handler(void)
     static unsigned watching;
 
     if (LOAD(&watching) == 0 && SWAP_ACQUIRE(&watching, 1u) == 0)
-        xvm_os_watch_forks(nothing, nothing, forget_users);
+        xvm_os_watch_forks(nothing, nothing, after_fork_in_child);
     return xvm_os_catch_writes(on_write);
 }
 

@@ -22,8 +22,9 @@ typedef struct xvm_os_watched {
     xvm_watch_method method;
     range r; /* pages watched */
     uint64_t looks, reported;
-    size_t faults; /* taken by the handler */
-    size_t slot;   /* where the handler finds it; SIZE_MAX: it does not */
+    size_t faults;   /* taken by the handler */
+    unsigned locked; /* by protection: states and protections of pages are being changed together */
+    size_t slot;     /* where the handler finds it; SIZE_MAX: it does not */
     void *os_base;
     size_t os_size;
     size_t bits[]; /* of page r.from and so on */
@@ -99,6 +100,10 @@ xvm_os_answer xvm_os_fault_enter(xvm_os_watched *w);
 void xvm_os_fault_pause(xvm_os_watched *w);
 void xvm_os_fault_return(xvm_os_watched *w);
 void xvm_os_fault_leave(size_t number);
+
+/* Held across system calls, and never while user's memory is touched. */
+void xvm_os_fault_lock(xvm_os_watched *w);
+void xvm_os_fault_unlock(xvm_os_watched *w);
 
 /* Committed pages that can be written, and do not count as written, are closed for writing. */
 xvm_os_answer xvm_os_fault_arm(xvm_os_watched *w, range r);

@@ -19,7 +19,8 @@ static xvm_region reserve_pages(size_t pages, xvm_commit_mode mode)
     xvm_reserve_options o = {.flags = XVM_RESERVE_WATCHED, .commit_mode = mode, .name = "watched"};
     xvm_region r;
 
-    page = xvm_page_size();
+    if (page != xvm_page_size())
+        page = xvm_page_size();
     CHECK_EQUAL(xvm_reserve(&r, pages * page, &o), XVM_OK);
     return r;
 }
@@ -474,19 +475,6 @@ TEST(sparse_regions_report_what_a_model_expects)
     with_each_method(check_sparse_model);
 }
 
-static void check_without_guards(xvm_watch_method method)
-{
-    run_model(method, XVM_COMMIT_CHARGED, 3, 200);
-    run_model(method, XVM_COMMIT_SPARSE, 4, 200);
-}
-
-TEST(without_light_guards_all_is_the_same)
-{
-    if (!has_no_light_guards())
-        SKIP("they cannot be left out");
-    with_each_method(check_without_guards);
-}
-
 /* --- threads ---------------------------------------------------------------------------------- */
 
 enum { WRITERS = 3, SHARE = 64 };
@@ -495,6 +483,8 @@ typedef struct race {
     xvm_region r;
     size_t copy[WRITERS * SHARE];
     unsigned running;
+    xvm_watch_method method;
+    size_t share; /* pages that each thread writes */
 } race;
 
 static size_t *counter(const xvm_region *r, size_t i)
@@ -527,14 +517,14 @@ static void take_part(void *context, int index)
         return;
     }
     for (size_t i = 0; i < 20000; i++) {
-        size_t p = (size_t)(index - 1) * SHARE + (size_t)(test_random(&seed) >> 30) % SHARE;
+        size_t p = (size_t)(index - 1) * SHARE + (size_t)(test_random(&seed) >> 30) % c->share;
 
         __atomic_add_fetch(counter(&c->r, p), 1, __ATOMIC_RELAXED);
     }
     __atomic_sub_fetch(&c->running, 1, __ATOMIC_RELEASE);
 }
 
-static void check_race(xvm_watch_method method)
+static void run_race(xvm_watch_method method, size_t share)
 {
     static race c;
     size_t lost = 0;
@@ -542,6 +532,7 @@ static void check_race(xvm_watch_method method)
     memset(&c, 0, sizeof c);
     c.r = reserve_pages(WRITERS * SHARE, XVM_COMMIT_CHARGED);
     c.running = WRITERS;
+    c.share = share;
     CHECK_EQUAL(xvm_commit(&c.r, 0, c.r.size), XVM_OK);
     CHECK_EQUAL(xvm_watch_start_by(&c.r, 0, c.r.size, method), XVM_OK);
     run_threads(WRITERS + 1, take_part, &c);
@@ -552,11 +543,173 @@ static void check_race(xvm_watch_method method)
     CHECK_EQUAL(xvm_release(&c.r), XVM_OK);
 }
 
+static void check_race(xvm_watch_method method)
+{
+    for (size_t share = 1; share <= SHARE; share *= 4)
+        run_race(method, share);
+}
+
 TEST(no_write_beside_a_collect_is_lost)
 {
     if (memory_is_fake())
         SKIP("it has one thread");
     with_each_method(check_race);
+}
+
+/* --- beside calls on other pages -------------------------------------------------------------- */
+
+typedef struct crowd {
+    xvm_region r;
+    unsigned looks, running;              /* looks that have ended */
+    unsigned due[WRITERS * SHARE];        /* the look that has to tell it at the latest */
+    unsigned told[WRITERS * SHARE];       /* the last one that has */
+    unsigned char state[WRITERS * SHARE]; /* 0: reserved, 1: writable, 2: read only */
+} crowd;
+
+static void tell(crowd *c)
+{
+    unsigned number = c->looks + 1;
+    xvm_range ranges[7];
+    size_t count;
+
+    do {
+        CHECK_EQUAL(xvm_watch_collect(&c->r, XVM_WATCH_RESET, ranges, 7, &count), XVM_OK);
+        for (size_t i = 0; i < count; i++)
+            for (size_t p = 0; p < ranges[i].size / page; p++)
+                c->told[ranges[i].offset / page + p] = number;
+    } while (count == 7);
+    __atomic_store_n(&c->looks, number, __ATOMIC_SEQ_CST);
+}
+
+/* One page of the thread's own becomes something else, or is written. */
+static void change(crowd *c, size_t p, unsigned what)
+{
+    size_t offset = p * page;
+    unsigned due = __atomic_load_n(&c->looks, __ATOMIC_SEQ_CST) + 1;
+    unsigned char was = c->state[p];
+
+    if (what == 0 && was != 0)
+        CHECK_EQUAL(xvm_decommit(&c->r, offset, page), XVM_OK);
+    else if (what == 1 && was != 0)
+        CHECK_EQUAL(xvm_guard(&c->r, offset, page), XVM_OK);
+    else if (what == 2 && was != 0)
+        CHECK_EQUAL(xvm_discard(&c->r, offset, page, XVM_DISCARD_ZERO), XVM_OK);
+    else if (what == 3 && was == 1)
+        CHECK_EQUAL(xvm_protect(&c->r, offset, page, XVM_READ), XVM_OK);
+    else if (what == 4 && was == 2)
+        CHECK_EQUAL(xvm_protect(&c->r, offset, page, XVM_READ_WRITE), XVM_OK);
+    else if (what == 5 && was == 0)
+        CHECK_EQUAL(xvm_commit(&c->r, offset, page), XVM_OK);
+    else if (what > 5 && was == 1)
+        *(volatile unsigned char *)at(&c->r, p) = (unsigned char)(due + what);
+    else
+        return;
+    c->state[p] = (unsigned char)(what < 2 ? 0 : what == 3 ? 2 : what > 3 ? 1 : was);
+    if (what < 3 || what > 5)
+        c->due[p] = due;
+}
+
+static void join_crowd(void *context, int index)
+{
+    crowd *c = context;
+    uint64_t seed = (uint64_t)index;
+
+    while (index == 0 && __atomic_load_n(&c->running, __ATOMIC_SEQ_CST) != 0)
+        tell(c);
+    for (unsigned i = 0; index != 0 && i < 4000; i++) {
+        uint64_t random = test_random(&seed) >> 20;
+
+        change(c, (size_t)(index - 1) * SHARE + (size_t)(random % SHARE),
+               (unsigned)(random / SHARE % 10));
+    }
+    if (index != 0)
+        __atomic_sub_fetch(&c->running, 1, __ATOMIC_SEQ_CST);
+}
+
+static void mingle(xvm_watch_method method, xvm_commit_mode mode)
+{
+    static crowd c;
+
+    memset(&c, 0, sizeof c);
+    c.r = reserve_pages(WRITERS * SHARE, mode);
+    c.running = WRITERS;
+    CHECK_EQUAL(xvm_watch_start_by(&c.r, 0, c.r.size, method), XVM_OK);
+    run_threads(WRITERS + 1, join_crowd, &c);
+    tell(&c);
+    for (size_t i = 0; i < WRITERS * SHARE; i++) {
+        CHECK(c.told[i] >= c.due[i]);
+        if (c.state[i] == 0 && mode == XVM_COMMIT_CHARGED)
+            CHECK(faults_on_read(at(&c.r, i)));
+    }
+    CHECK_EQUAL(xvm_watch_stop(&c.r), XVM_OK);
+    CHECK_EQUAL(xvm_commit(&c.r, 0, c.r.size), XVM_OK);
+    CHECK_EQUAL(xvm_protect(&c.r, 0, c.r.size, XVM_READ_WRITE), XVM_OK);
+    memset(c.r.base, 1, c.r.size);
+    CHECK_EQUAL(xvm_release(&c.r), XVM_OK);
+}
+
+static void check_crowd(xvm_watch_method method)
+{
+    mingle(method, XVM_COMMIT_CHARGED);
+    mingle(method, XVM_COMMIT_SPARSE);
+}
+
+TEST(calls_on_pages_beside_a_collect_are_told)
+{
+    if (memory_is_fake())
+        SKIP("it has one thread");
+    with_each_method(check_crowd);
+}
+
+/* Thread 0 starts and stops watches, and a thread of the others always is in a handler. */
+static void write_beside_starts(void *context, int index)
+{
+    race *c = context;
+
+    for (size_t i = 0; index == 0 && i < 200; i++) {
+        xvm_region r = reserve_pages(8, XVM_COMMIT_CHARGED);
+        unsigned char seen[8];
+
+        CHECK_EQUAL(xvm_commit(&r, 0, r.size), XVM_OK);
+        CHECK_EQUAL(xvm_watch_start_by(&r, 0, r.size, c->method), XVM_OK);
+        at(&r, i % 8)[0] = 1;
+        CHECK_EQUAL(collect(&r, XVM_WATCH_RESET, 8, seen), 1);
+        at(&r, i % 8)[0] = 1;
+        CHECK_EQUAL(i % 2 == 0 ? xvm_watch_stop(&r) : XVM_OK, XVM_OK);
+        CHECK_EQUAL(xvm_release(&r), XVM_OK);
+    }
+    if (index == 0)
+        __atomic_store_n(&c->running, 0, __ATOMIC_RELEASE);
+    if (index == 1)
+        while (__atomic_load_n(&c->running, __ATOMIC_ACQUIRE) != 0)
+            collect_and_copy(c);
+    for (size_t i = 0; index > 1 && __atomic_load_n(&c->running, __ATOMIC_ACQUIRE) != 0; i++)
+        __atomic_add_fetch(counter(&c->r, i % SHARE + (size_t)(index - 2) * SHARE), 1,
+                           __ATOMIC_RELAXED);
+}
+
+static void check_starts(xvm_watch_method method)
+{
+    static race c;
+
+    memset(&c, 0, sizeof c);
+    c.r = reserve_pages(WRITERS * SHARE, XVM_COMMIT_CHARGED);
+    c.running = 1;
+    c.method = method;
+    CHECK_EQUAL(xvm_commit(&c.r, 0, c.r.size), XVM_OK);
+    CHECK_EQUAL(xvm_watch_start_by(&c.r, 0, c.r.size, method), XVM_OK);
+    run_threads(WRITERS + 2, write_beside_starts, &c);
+    collect_and_copy(&c);
+    for (size_t i = 0; i < WRITERS * SHARE; i++)
+        CHECK_EQUAL(*counter(&c.r, i), c.copy[i]);
+    CHECK_EQUAL(xvm_release(&c.r), XVM_OK);
+}
+
+TEST(watches_start_and_stop_beside_writers)
+{
+    if (memory_is_fake())
+        SKIP("it has one thread");
+    with_each_method(check_starts);
 }
 
 /* --- refused calls ---------------------------------------------------------------------------- */
@@ -824,17 +977,25 @@ static void for_each_span(heap_model *m, xvm_range range,
     }
 }
 
-static void copy_span(unsigned char *copy, const unsigned char *bytes, size_t size)
+/* A tool that watches the heap knows that its blocks are not ours to read. */
+#define UNWATCHED __attribute__((no_sanitize_address))
+
+UNWATCHED static void copy_span(unsigned char *copy, const unsigned char *bytes, size_t size)
 {
-    if (bytes != NULL)
-        memcpy(copy, bytes, size);
-    else
-        memset(copy, 0, size);
+    const volatile size_t *from = (const volatile size_t *)(const void *)bytes;
+    size_t *to = (size_t *)(void *)copy;
+
+    for (size_t i = 0; i < size / sizeof *to; i++)
+        to[i] = bytes != NULL ? from[i] : 0;
 }
 
-static void compare_span(unsigned char *copy, const unsigned char *bytes, size_t size)
+UNWATCHED static void compare_span(unsigned char *copy, const unsigned char *bytes, size_t size)
 {
-    CHECK(bytes == NULL || memcmp(copy, bytes, size) == 0);
+    const volatile size_t *is = (const volatile size_t *)(const void *)bytes;
+    const size_t *was = (const size_t *)(void *)copy;
+
+    for (size_t i = 0; bytes != NULL && i < size / sizeof *was; i++)
+        CHECK(is[i] == was[i]);
 }
 
 /* A heap works on, and what its region holds is what the reported pages hold. */

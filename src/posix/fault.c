@@ -23,7 +23,7 @@ static int (*handler)(const void *address);
 
 /* Not a read, and not an instruction that may not be executed, which would be tried again for ever. Some
  * processors do not say. */
-static bool is_write(const siginfo_t *info, const void *context)
+IN_A_FAULT static bool is_write(const siginfo_t *info, const void *context)
 {
 #if defined(__x86_64__) || defined(__i386__)
     (void)info;
@@ -84,10 +84,11 @@ static void pass_on(int number, siginfo_t *info, void *context)
         call_before(action, number, info, context);
 }
 
-static void on_fault(int number, siginfo_t *info, void *context)
+IN_A_FAULT static void on_fault(int number, siginfo_t *info, void *context)
 {
     int saved = errno;
-    bool handled = info->si_code > 0 && is_write(info, context) && handler(info->si_addr) != 0;
+    bool handled =
+        info->si_code > 0 && is_write(info, context) && LOAD_ACQUIRE(&handler)(info->si_addr) != 0;
 
     errno = saved;
     if (!handled)
@@ -140,4 +141,15 @@ xvm_os_answer xvm_os_catch_writes(int (*handle)(const void *address))
     if (code == 0)
         errno = saved;
     return answered(XVM_OS_WATCH, code);
+}
+
+IN_A_FAULT int xvm_os_open_faulted(void *address, size_t size, xvm_protection protection)
+{
+    int access = PROT_READ | PROT_WRITE;
+
+    if (protection == XVM_READ_WRITE_EXECUTE)
+        access |= PROT_EXEC;
+    if (LOAD(&xvm_os_watching) != NULL)
+        return xvm_os_mprotect(XVM_OS_WATCH, address, size, access) == 0;
+    return mprotect(address, size, access) == 0;
 }

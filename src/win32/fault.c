@@ -37,3 +37,8 @@ xvm_os_answer xvm_os_catch_writes(int (*handle)(const void *address))
     STORE_RELEASE(&busy, 0u);
     return xvm_os_classify(XVM_OS_WATCH, code);
 }
+
+int xvm_os_open_faulted(void *address, size_t size, xvm_protection protection)
+{
+    return xvm_os_protect(XVM_OS_WATCH, address, size, protection).status == XVM_OK;
+}

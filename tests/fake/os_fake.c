@@ -595,6 +595,14 @@ xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *add
     return LACKING;
 }
 
+int xvm_os_open_faulted(void *address, size_t size, xvm_protection protection)
+{
+    (void)address;
+    (void)size;
+    (void)protection;
+    return 0;
+}
+
 xvm_os_answer xvm_os_catch_writes(int (*handle)(const void *address))
 {
     (void)handle;
