@@ -94,6 +94,9 @@ typedef struct xvm_os_place {
 xvm_os_answer xvm_os_reserve(const xvm_os_request *request, xvm_os_place *place);
 xvm_os_answer xvm_os_release(void *os_base, size_t os_size);
 
+/* Addresses, multiples of 64 KiB and far from one another, where programs have nothing; static data. */
+size_t xvm_os_quiet_places(const uintptr_t **places);
+
 /* --- pages ------------------------------------------------------------------------------------ */
 
 /* Reserved pages, or such as were protected with XVM_NO_ACCESS and never touched, become committed:
@@ -194,6 +197,31 @@ typedef struct xvm_os_ahead {
 /* As xvm_os_resident; somewhat old, where ahead knows it. */
 size_t xvm_os_resident_ahead(const void *address, size_t size, xvm_os_ahead *ahead);
 
+/* --- plain files, read and written ------------------------------------------------------------- */
+
+typedef struct xvm_os_plain_file {
+    intptr_t handle;
+} xvm_os_plain_file;
+
+enum { XVM_OS_PATH_BYTES = 4 << 10 }; /* of a path, with its end */
+
+/* Paths are UTF-8. A file for writing must not be there yet; one for reading is no folder or device. */
+xvm_os_answer xvm_os_plain_create(const char *path, xvm_os_plain_file *file);
+xvm_os_answer xvm_os_plain_open(const char *path, xvm_os_plain_file *file, uint64_t *size);
+void xvm_os_plain_close(xvm_os_plain_file file);
+
+/* All of it, or a failure; XVM_E_CORRUPT: the file ends before. */
+xvm_os_answer xvm_os_plain_write(xvm_os_plain_file file, uint64_t at, const void *bytes,
+                                 size_t size);
+xvm_os_answer xvm_os_plain_read(xvm_os_plain_file file, uint64_t at, void *into, size_t size);
+
+/* What was written is on the disk. */
+xvm_os_answer xvm_os_plain_sync(xvm_os_plain_file file);
+
+/* A closed file takes the place of another, or one where none was, at once. */
+xvm_os_answer xvm_os_plain_replace(const char *from, const char *to);
+void xvm_os_plain_remove(const char *path);
+
 /* --- the map of the process ------------------------------------------------------------------- */
 
 /* What the system knows of equal pages in a row; free ones, too. */
@@ -270,7 +298,13 @@ typedef enum xvm_os_cause {
     XVM_OS_CAUSE_HUGE_POOL,
     XVM_OS_CAUSE_HUGE_PRIVILEGE,
     XVM_OS_CAUSE_EXECUTE_POLICY,
-    XVM_OS_CAUSE_CAPACITY /* of a structure of ours */
+    XVM_OS_CAUSE_CAPACITY,      /* of a structure of ours */
+    XVM_OS_CAUSE_IMAGE_STRANGE, /* the file is no image */
+    XVM_OS_CAUSE_IMAGE_FOREIGN, /* of a system with other words or pointers */
+    XVM_OS_CAUSE_IMAGE_VERSION, /* of another version of the library */
+    XVM_OS_CAUSE_IMAGE_PAGES,   /* of another page size */
+    XVM_OS_CAUSE_IMAGE_DAMAGED,
+    XVM_OS_CAUSE_IMAGE_EMPTY /* it is one of something else */
 } xvm_os_cause;
 
 /* How a system calls what is behind a cause, and what can be done about it. A limit that has numbers

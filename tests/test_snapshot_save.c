@@ -157,6 +157,7 @@ typedef struct race {
     field f;
     uint64_t id;
     int is_over;
+    xvm_status status;
     size_t rounds;
 } race;
 
@@ -164,6 +165,8 @@ typedef struct race {
 static void go_on(race *r)
 {
     uint64_t seed = 9, ids[3] = {0, 0, 0};
+
+    sleep_for(1); /* else it is dropped, as a rule, before the save begins */
 
     for (size_t i = 0; !__atomic_load_n(&r->is_over, __ATOMIC_ACQUIRE); i++) {
         write_some(&r->f, &seed);
@@ -184,7 +187,7 @@ static void save_or_go_on(void *context, int index)
     race *r = context;
 
     if (index == 0) {
-        CHECK_EQUAL(xvm_snapshots_save(r->f.snapshots, r->id, r->f.path), XVM_OK);
+        r->status = xvm_snapshots_save(r->f.snapshots, r->id, r->f.path);
         __atomic_store_n(&r->is_over, 1, __ATOMIC_RELEASE);
     } else {
         go_on(r);
@@ -194,6 +197,7 @@ static void save_or_go_on(void *context, int index)
 TEST(a_file_is_the_snapshot_while_the_owner_goes_on)
 {
     uint64_t seed = 5;
+    unsigned saved = 0;
     copy c;
     race r;
 
@@ -210,10 +214,16 @@ TEST(a_file_is_the_snapshot_while_the_owner_goes_on)
         r.id = take(&r.f);
         c = make_copy(&r.f);
         run_threads(2, save_or_go_on, &r);
-        check_file(&r.f, &c);
+        CHECK(r.status == XVM_OK || (r.status == XVM_E_NOT_FOUND && r.rounds > 1));
+        if (r.status == XVM_OK)
+            check_file(&r.f, &c);
+        else
+            free(c.bytes);
+        saved += r.status == XVM_OK;
         CHECK(r.rounds < 2 || xvm_snapshots_restore(r.f.snapshots, r.id) == XVM_E_NOT_FOUND);
         end(&r.f);
     }
+    CHECK(saved != 0);
 }
 
 static void save_one_of_two(void *context, int index)
