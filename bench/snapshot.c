@@ -16,7 +16,8 @@
 #include <string.h>
 
 #include "bare.h"
-#include "forks.h"
+#include "freeze.h"
+#include "peers.h"
 #include "xvm/xvm.h"
 
 enum { MiB = 1 << 20, MOST_ROUNDS = 201, DEEP = 8, PERCENT = 5 };
@@ -26,7 +27,6 @@ typedef struct bench {
     xvm_snapshots *snapshots;
     size_t size, page, pages, dirty, rounds;
     uint64_t seed;
-    double plain, watched; /* nanoseconds for a first write to a page */
 } bench;
 
 static void must(xvm_status status, const char *call)
@@ -163,7 +163,7 @@ static void measure_first(size_t size, bool csv)
 
 static void measure_frames(size_t size, size_t rounds, bool csv)
 {
-    static double takes[MOST_ROUNDS], restores[MOST_ROUNDS], fulls[MOST_ROUNDS], plain[MOST_ROUNDS],
+    static double takes[MOST_ROUNDS], restores[MOST_ROUNDS], fulls[MOST_ROUNDS],
         watched[MOST_ROUNDS], rewinds[MOST_ROUNDS];
     xvm_snapshots_use use;
     double time, full;
@@ -193,36 +193,114 @@ static void measure_frames(size_t size, size_t rounds, bool csv)
     row(csv, "take, 5 % written", median(takes, rounds), full);
     row(csv, "restore, 5 % written", median(restores, rounds), full);
     row(csv, "rewind by 8 snapshots", median(rewinds, rounds), full);
-    printf(csv ? "first write,%.0f,%.0f\n"
-               : "first write to a page: %.0f ns watched, %.0f ns without\n",
-           median(watched, rounds), median(plain, rounds));
+    printf(csv ? "first write,%.0f,\n" : "first write to a page: %.0f ns\n",
+           median(watched, rounds));
     printf(csv ? "memory,%zu,%zu\n" : "16 snapshots: %zu KiB of copies, %zu KiB in all\n",
            use.bytes >> 10, use.committed >> 10);
-}
-
-static double write_for_fork(void *context)
-{
-    return write_some(context);
 }
 
 static void measure_fork(size_t size, size_t rounds, bool csv)
 {
     static double times[MOST_ROUNDS], fulls[MOST_ROUNDS], writes[MOST_ROUNDS];
+    uint64_t start;
     double full;
     bench b;
 
-    if (!can_fork())
-        return;
     begin(&b, size, NULL);
     for (size_t i = 0; i < rounds; i++) {
-        times[i] = time_of_fork(write_for_fork, &b, &writes[i]);
+        start = bare_spent();
+        if (!bare_freeze()) {
+            end(&b);
+            return;
+        }
+        times[i] = (double)(bare_spent() - start);
+        writes[i] = write_some(&b) / (double)b.dirty;
+        bare_thaw();
         fulls[i] = copy_all(&b);
     }
     full = median(fulls, rounds);
     row(csv, "fork(2)", median(times, rounds), full);
-    printf(csv ? "first write after fork,%.0f,\n" : "first write to a page after a fork: %.0f ns\n",
-           median(writes, rounds) / (double)b.dirty);
+    printf(csv ? "first write after a fork,%.0f,\n"
+               : "first write to a page after a fork: %.0f ns\n",
+           median(writes, rounds));
     end(&b);
+}
+
+/* --- beside a save ---------------------------------------------------------------------------- */
+
+typedef struct pair {
+    bench b;
+    uint64_t id;
+    int is_over, saves; /* shared */
+    double takes[MOST_ROUNDS], writes[MOST_ROUNDS];
+    const char *path;
+} pair;
+
+static void save_all_the_time(pair *p)
+{
+    while (!__atomic_load_n(&p->is_over, __ATOMIC_ACQUIRE)) {
+        must(xvm_snapshots_save(p->b.snapshots, p->id, p->path), "save");
+        p->saves++;
+    }
+}
+
+/* By the clock on the wall: waiting counts. */
+static void live(pair *p)
+{
+    double spent;
+
+    for (size_t i = 0; i < p->b.rounds; i++) {
+        uint64_t start = bare_now(), middle;
+
+        (void)write_some(&p->b);
+        middle = bare_now();
+        (void)take(&p->b, &spent);
+        p->takes[i] = (double)(bare_now() - middle);
+        p->writes[i] = (double)(middle - start) / (double)p->b.dirty;
+        wait_for(2);
+    }
+    __atomic_store_n(&p->is_over, 1, __ATOMIC_RELEASE);
+}
+
+static void save_or_live(void *context, int index)
+{
+    if (index == 0)
+        live(context);
+    else
+        save_all_the_time(context);
+}
+
+static void stalls(const char *what, double *times, size_t count, double unit, bool csv)
+{
+    double middle = median(times, count);
+
+    printf(csv ? "%s,%.1f,%.1f,%.1f\n" : "%-44s p50 %.1f, p99 %.1f, max %.1f\n", what,
+           middle / unit, times[count * 99 / 100] / unit, times[count - 1] / unit);
+}
+
+/* The snapshot that is saved stays for all the time: it is held as long as one of the saves is. */
+static void measure_stalls(size_t size, size_t rounds, bool csv)
+{
+    static pair p;
+    double time;
+
+    for (int saving = 0; saving < 2; saving++) {
+        memset(&p, 0, sizeof p);
+        p.path = "xvm-bench-snapshot.tmp";
+        begin(&p.b, size, &(xvm_snapshots_options){.max_count = MOST_ROUNDS + 2});
+        p.b.rounds = rounds;
+        p.id = take(&p.b, &time);
+        if (saving)
+            run_together(2, save_or_live, &p);
+        else
+            live(&p);
+        stalls(saving ? "take beside a save, us" : "take alone, us", p.takes, rounds, 1e3, csv);
+        stalls(saving ? "first write beside a save, ns" : "first write alone, ns", p.writes, rounds,
+               1, csv);
+        end(&p.b);
+    }
+    printf(csv ? "saves,%d\n" : "%d saves meanwhile\n", p.saves);
+    (void)remove(p.path);
 }
 
 int main(int argc, char **argv)
@@ -236,5 +314,6 @@ int main(int argc, char **argv)
     measure_frames(size, rounds, csv);
     measure_first(size, csv);
     measure_fork(size, rounds, csv);
+    measure_stalls(size, smoke ? 3 : 60, csv);
     return 0;
 }

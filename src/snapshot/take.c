@@ -239,12 +239,11 @@ static void write_log(xvm_snapshots *s, shot *before)
 /* The states of the one before, where they are the same. */
 static part share_states(xvm_snapshots *s, part now)
 {
-    const shot *before = &s->shots[s->count - 1];
+    part before = s->count != 0 ? s->shots[s->count - 1].states : (part){0, 0};
 
-    if (s->count != 0 && before->states.count == now.count &&
-        memcmp(stretches_of(s, before->states), stretches_of(s, now),
-               now.count * sizeof(stretch)) == 0)
-        return before->states;
+    if (before.count == now.count &&
+        memcmp(stretches_of(s, before), stretches_of(s, now), now.count * sizeof(stretch)) == 0)
+        return before;
     s->stretch_end = now.from + now.count;
     return now;
 }
