@@ -287,6 +287,15 @@ static xvm_os_answer stop(xvm_region *region)
     return answer.status == XVM_OK ? xvm_os_watch_release(region) : answer;
 }
 
+/* A start was refused. Pages that nobody asks about may stay tracked; closed they may not. */
+static void give_up(xvm_region *region)
+{
+    xvm_os_watched *w = watch_of(region);
+
+    if (end(w).status == XVM_OK || !is_by_protection(w))
+        (void)xvm_os_watch_release(region);
+}
+
 /* The system's own watch has to be asked for when a region is reserved. */
 static bool works(const xvm_region *region, xvm_watch_method method)
 {
@@ -310,7 +319,7 @@ static xvm_os_answer start(xvm_region *region, range r, xvm_watch_method method)
     STORE_RELEASE(&region->own.watch, (void *)w);
     answer = begin(w);
     if (answer.status != XVM_OK)
-        (void)stop(region);
+        give_up(region);
     return answer;
 }
 
@@ -426,6 +435,7 @@ static void take_back(report *out)
 static xvm_os_answer look(report *out)
 {
     xvm_os_watched *w = out->watch;
+    int saved = xvm_os_get_error();
     xvm_os_answer answer = DONE;
 
     for (size_t at = w->r.from, end; at < w->r.to && !out->is_full; at = end) {
@@ -438,6 +448,8 @@ static xvm_os_answer look(report *out)
     }
     if (answer.status != XVM_OK)
         take_back(out);
+    else
+        xvm_os_set_error(saved); /* of pages that had to be tracked anew */
     return answer;
 }
 
@@ -447,12 +459,15 @@ static xvm_status start_first(xvm_region *region, size_t offset, size_t size,
                               const xvm_watch_method *methods, size_t count)
 {
     xvm_os_answer answer = {XVM_E_INVALID, 0};
+    int saved = xvm_os_get_error();
     range r;
 
     if (find_range(region, offset, size, OUTWARD, &r) && !is_empty(r))
         answer.status = is_watched(region) ? XVM_E_EXISTS : XVM_E_UNSUPPORTED;
     for (size_t i = 0; answer.status == XVM_E_UNSUPPORTED && i < count; i++)
         answer = start(region, r, methods[i]);
+    if (answer.status == XVM_OK)
+        xvm_os_set_error(saved); /* of a method that was refused */
     return answer_for(region, "watch_start", XVM_OS_WATCH, size, answer);
 }
 

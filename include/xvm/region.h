@@ -157,7 +157,7 @@ XVM_API xvm_status xvm_reserve(xvm_region *region, size_t size, const xvm_reserv
 /* Gives the whole reservation back, committed, locked or not.
  *
  * region     a handle all zero is XVM_OK
- * result     the handle is all zero; the addresses may be used again at once
+ * result     the handle is all zero; the addresses may be used again at once. A watch ends
  * errors     XVM_E_INVALID: region NULL. XVM_E_MAP_LIMIT: the mapping limit is reached and the
  *            system would have to split a mapping; the region is whole and can be released later
  * threads    not while another thread uses the region
@@ -264,7 +264,7 @@ XVM_API xvm_status xvm_discard_ranges(xvm_region *region, const xvm_range *range
  * threads       any, on different pages
  * linux         mremap(MREMAP_DONTUNMAP) (5.7) for 1 MiB and more: for some ten microseconds,
  *               whatever the size. Bytes are copied where pages are locked or executable, in sparse
- *               regions, with explicit huge pages, when from has been put together by many moves,
+ *               and watched regions, with explicit huge pages, when from has been put together by many moves,
  *               after mlockall, and when the kernel refuses. Pages that were moved stay mappings of
  *               their own: up to two more for each move, and as many as from was made of, until both
  *               ranges are decommitted and committed again

@@ -31,8 +31,8 @@ typedef enum xvm_watch_method {
     XVM_WATCH_NONE = 0,
     XVM_WATCH_SYSTEM,    /* the system's own write watch: Windows, for XVM_RESERVE_WATCHED */
     XVM_WATCH_USERFAULT, /* Linux 6.7: userfaultfd, and a scan of the page tables */
-    XVM_WATCH_SOFT_DIRTY, /* Linux with soft-dirty bits. A write that happens during a collect may be lost:
-                             never chosen by xvm_watch_start */
+    XVM_WATCH_SOFT_DIRTY, /* the older bits of Linux: XVM_E_UNSUPPORTED. What is written between the look at
+                             them and their reset, which is the whole process's, would be lost */
     XVM_WATCH_PROTECT /* everywhere: pages are read-only, and a fault handler opens them. What the system
                              itself writes into them, as in read(), is refused (EFAULT) */
 } xvm_watch_method;
@@ -65,7 +65,7 @@ XVM_API xvm_status xvm_watch_start(xvm_region *region, size_t offset, size_t siz
  * errors       as xvm_watch_start; XVM_E_INVALID also for no such method, XVM_E_UNSUPPORTED when it does
  *              not work here, or not for this region
  * threads      as xvm_watch_start
- * linux        XVM_WATCH_USERFAULT, XVM_WATCH_SOFT_DIRTY, XVM_WATCH_PROTECT
+ * linux        XVM_WATCH_USERFAULT, XVM_WATCH_PROTECT
  * windows      XVM_WATCH_SYSTEM, XVM_WATCH_PROTECT
  * since        0.5
  */

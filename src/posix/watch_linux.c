@@ -162,10 +162,13 @@ xvm_os_answer xvm_os_track(xvm_watch_method method, void *address, size_t size)
 {
     uintptr_t start = (uintptr_t)address;
     uffd_range r = {start, size, MODE_WRITES, 0};
-    int saved = errno;
+    int saved = errno, code = ask(REGISTER, "uffd_register", start, size, &r);
 
     (void)method;
-    return answered_watch(ask(REGISTER, "uffd_register", start, size, &r), saved);
+    if (code == EBUSY ||
+        code == EINVAL) /* a descriptor of the program's has them; or they are a file's */
+        return (xvm_os_answer){XVM_E_UNSUPPORTED, code};
+    return answered_watch(code, saved);
 }
 
 xvm_os_answer xvm_os_untrack(xvm_watch_method method, void *address, size_t size)

@@ -2,9 +2,12 @@
  * the mapping limit, descriptors closed behind our back. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -360,7 +363,9 @@ TEST(what_somebody_mapped_over_counts_as_written)
     at(&r, 2)[0] = 2;
     CHECK(mmap(at(&r, 9), page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
                0) == at(&r, 9));
+    errno = 77;
     CHECK_EQUAL(collect(&r, &first), PAGES);
+    CHECK_EQUAL(errno, 77);
     at(&r, 9)[0] = 2;
     CHECK_EQUAL(collect(&r, &first), 1);
     CHECK_EQUAL(first, 9);
@@ -392,5 +397,71 @@ TEST(large_pages_are_seen_page_by_page)
     (void)xvm_advise(&r, 0, size, XVM_ADVICE_COLLAPSE);
     CHECK_EQUAL(collect(&r, &first), size / page);
     CHECK_EQUAL(collect(&r, &first), 0);
+    CHECK_EQUAL(xvm_release(&r), XVM_OK);
+}
+
+/* A mapping has one descriptor: pages that the program watches itself are protected. */
+TEST(pages_that_the_program_watches_itself_are_left_to_it)
+{
+#ifdef SYS_userfaultfd
+    struct {
+        uint64_t api, features, ioctls;
+    } api = {0xaa, 1, 0};
+    struct {
+        uint64_t start, size, mode, answer;
+    } range = {0, 0, 2, 0};
+    int file = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | 1);
+    xvm_watch_info info;
+    xvm_region r;
+    size_t first;
+
+    if (!start(&r, PAGES, XVM_WATCH_USERFAULT))
+        SKIP("the method does not work here");
+    CHECK_EQUAL(xvm_watch_stop(&r), XVM_OK);
+    range.start = (uintptr_t)at(&r, 8);
+    range.size = page;
+    CHECK(file >= 0 && syscall(SYS_ioctl, file, _IOWR(0xaa, 0x3f, api), &api) == 0);
+    CHECK(syscall(SYS_ioctl, file, _IOWR(0xaa, 0x00, range), &range) == 0);
+    CHECK_EQUAL(xvm_watch_start_by(&r, 0, r.size, XVM_WATCH_USERFAULT), XVM_E_UNSUPPORTED);
+    errno = 77;
+    CHECK_EQUAL(xvm_watch_start(&r, 0, r.size), XVM_OK);
+    CHECK_EQUAL(errno, 77);
+    xvm_watch_look(&r, &info);
+    CHECK_EQUAL(info.method, XVM_WATCH_PROTECT);
+    put(&r, 3, 2);
+    put(&r, 8, 2);
+    CHECK_EQUAL(collect(&r, &first), 2);
+    close(file);
+    CHECK_EQUAL(xvm_release(&r), XVM_OK);
+#else
+    SKIP("the headers know no userfaultfd");
+#endif
+}
+
+/* Marks that a scan has passed over are closed as before. */
+TEST(guards_stay_guards)
+{
+    xvm_region r;
+    size_t first;
+
+    if (!start(&r, PAGES, XVM_WATCH_USERFAULT))
+        SKIP("the method does not work here");
+    CHECK_EQUAL(xvm_release(&r), XVM_OK);
+    CHECK_EQUAL(
+        xvm_reserve(&r, PAGES * page, &(xvm_reserve_options){.commit_mode = XVM_COMMIT_SPARSE}),
+        XVM_OK);
+    for (size_t i = 0; i < PAGES; i += 2)
+        CHECK_EQUAL(xvm_commit(&r, i * page, page), XVM_OK);
+    CHECK_EQUAL(xvm_watch_start_by(&r, 0, r.size, XVM_WATCH_USERFAULT), XVM_OK);
+    put(&r, 4, 1);
+    CHECK_EQUAL(collect(&r, &first), 1);
+    for (size_t i = 1; i < PAGES && (xvm_system()->features & XVM_HAS_FINE_SPARSE) != 0; i += 2)
+        CHECK(faults_on_read(at(&r, i)) && faults_on_write(at(&r, i)));
+    CHECK_EQUAL(collect(&r, &first), 0);
+    CHECK_EQUAL(xvm_commit(&r, 5 * page, page), XVM_OK);
+    CHECK_EQUAL(at(&r, 5)[0], 0);
+    CHECK_EQUAL(collect(&r, &first), 0);
+    put(&r, 5, 1);
+    CHECK_EQUAL(collect(&r, &first), 1);
     CHECK_EQUAL(xvm_release(&r), XVM_OK);
 }
