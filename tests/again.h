@@ -11,4 +11,7 @@ int run_again(const char *test, const char *value);
 
 unsigned process_id(void);
 
+/* Where files are quick; NULL: no such place is known. */
+const char *folder_in_memory(void);
+
 #endif

@@ -257,3 +257,10 @@ TEST(rounds_with_one_snapshot_are_what_plain_copies_are)
 {
     run(5, ROUNDS / 4, NULL, &(xvm_snapshots_options){.max_count = 1});
 }
+
+/* What is committed there is a huge page at least. */
+TEST(rounds_with_huge_pages_are_what_plain_copies_are)
+{
+    run(6, ROUNDS / 20, &(xvm_reserve_options){.huge = XVM_HUGE_TRANSPARENT},
+        &(xvm_snapshots_options){.max_count = KEPT});
+}

@@ -98,6 +98,7 @@ XVM_API xvm_region *xvm_heap_region(xvm_heap *heap);
 /* Keeps a pointer with a heap, for whoever loads it: to the block from which all others are reached.
  *
  * heap,root  whatever pointer; NULL at first
+ * result     xvm_heap_root answers it from now on
  * threads    one at a time
  * since      0.5
  */

@@ -34,7 +34,8 @@ typedef struct xvm_snapshots xvm_snapshots;
 
 /* All zero is the default. */
 typedef struct xvm_snapshots_options {
-    size_t offset, size;       /* the part of the region; size 0 = all behind offset. Whole pages */
+    size_t offset, size;       /* the part of the region; size 0 = all behind offset. Whole units of
+                              commit */
     size_t max_count;          /* of snapshots; 0 = 64; at most 65536 */
     size_t max_bytes;          /* for copies of pages; 0 = what max_count snapshots can need */
     xvm_watch_method method;   /* how written pages are found; 0 = the best there is */
@@ -60,7 +61,7 @@ typedef struct xvm_snapshots_use {
  * region     it must outlive the snapshots, and the handle stay where it is
  * options    NULL = all zero
  * result     no snapshot; what is written from now on is known
- * errors     XVM_E_INVALID: an argument, a part that is not in the region or not of whole pages,
+ * errors     XVM_E_INVALID: an argument, a part that is not in the region or not of whole units,
  *            more than 2^31 pages. As xvm_watch_start: XVM_E_EXISTS when the region is watched
  *            already, XVM_E_UNSUPPORTED. As xvm_reserve and xvm_commit, for the tables
  * threads    any

@@ -227,7 +227,8 @@ static bool look_at_slab(xvm_heap *heap, uint32_t page, found *f)
     unit_info *u = &heap->units[unit];
     unsigned c = u->size_class - 1u;
 
-    if (page % UNIT_PAGES != 0 || pages_of(&heap->pages[page]) != UNIT_PAGES || c >= CLASSES ||
+    if ((heap->flags & XVM_HEAP_GUARDED) != 0 || page % UNIT_PAGES != 0 ||
+        pages_of(&heap->pages[page]) != UNIT_PAGES || c >= CLASSES ||
         !xvm_os_heap_claim_lines(heap, order_of_class(c), u->states) ||
         !look_at_states(state_at(heap, u->states), c, &free_blocks))
         return false;
@@ -328,12 +329,13 @@ static bool look_at_runs(xvm_heap *heap, found *f)
 
 /* --- loading: what follows from it ------------------------------------------------------------ */
 
-/* Bytes of a part that nothing uses are zero. */
-static xvm_status clear_rest(xvm_heap *heap, size_t from, size_t to)
+/* Bytes of a part that nothing uses are zero, as far as it has memory. */
+static xvm_status clear_rest(xvm_heap *heap, size_t from, size_t end)
 {
-    size_t whole = round_up(from, xvm_commit_unit(heap->region));
+    size_t unit = xvm_commit_unit(heap->region), whole = round_up(from, unit);
     unsigned resident = XVM_HEAP_LOCKED | XVM_HEAP_PREFAULT | XVM_HEAP_REALTIME;
-    size_t near = whole < to && (heap->flags & resident) == 0 ? whole : to;
+    size_t to = round_up(end, unit),
+           near = whole < to && (heap->flags & resident) == 0 ? whole : to;
 
     if (from < near)
         memset((unsigned char *)heap->region->base + from, 0, near - from);

@@ -30,14 +30,17 @@ typedef struct plan {
 
 static bool find_part(const xvm_region *region, const xvm_snapshots_options *o, plan *p)
 {
+    size_t unit;
+
     p->page_size = xvm_page_size();
     p->offset = o->offset;
     if (region == NULL || region->base == NULL || p->offset >= region->size)
         return false;
     p->size = o->size != 0 ? o->size : region->size - p->offset;
     p->pages = p->size / p->page_size;
-    return p->size <= region->size - p->offset &&
-           ((p->offset | p->size) & (p->page_size - 1)) == 0 && p->pages < (size_t)1 << 31;
+    unit = xvm_commit_unit(region);
+    return p->size <= region->size - p->offset && ((p->offset | p->size) & (unit - 1)) == 0 &&
+           p->pages < (size_t)1 << 31;
 }
 
 /* Copies: the base, and all pages for each snapshot, or as many as there are addresses for. */

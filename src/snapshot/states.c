@@ -180,36 +180,50 @@ xvm_status xvm_os_snapshots_give(xvm_snapshots *s, part before, part states)
     return status;
 }
 
-/* What the system does not take is zero at least. */
-static void clear(xvm_snapshots *s, size_t offset, size_t size, stretch run,
-                  xvm_protection protection)
+/* What is not taken, because the system refuses or because it is a part of a huge page, is zero at
+ * least. */
+static void clear(xvm_snapshots *s, uint32_t from, uint32_t to)
 {
-    if (run.state == XVM_COMMITTED &&
-        xvm_discard(s->region, offset, size, XVM_DISCARD_ZERO) != XVM_OK &&
-        protection == XVM_READ_WRITE)
-        memset((unsigned char *)s->region->base + offset, 0, size);
-}
-
-static void take_run(xvm_snapshots *s, uint32_t from, uint32_t to, xvm_state state)
-{
-    size_t offset, size;
     xvm_protection protection;
-    xvm_status status;
-    stretch run;
+    size_t offset, size;
 
-    for (; from < to; from = run.end) {
-        run = run_at(s, from, &protection);
+    for (stretch run = {from, 0}; run.end < to; from = run.end) {
+        run = run_at(s, run.end, &protection);
         if (run.end > to)
             run.end = to;
-        if (run.state == (uint32_t)state)
-            continue;
         offset = s->offset + ((size_t)from << s->page_shift);
         size = (size_t)(run.end - from) << s->page_shift;
-        status = state == XVM_GUARD ? xvm_guard(s->region, offset, size)
-                                    : xvm_decommit(s->region, offset, size);
-        if (status != XVM_OK)
-            clear(s, offset, size, run, protection);
+        if (run.state == XVM_COMMITTED &&
+            (!s->discards || xvm_discard(s->region, offset, size, XVM_DISCARD_ZERO) != XVM_OK) &&
+            (protection == XVM_READ_WRITE || protection == XVM_READ_WRITE_EXECUTE))
+            memset((unsigned char *)s->region->base + offset, 0, size);
     }
+}
+
+static bool is_so(const xvm_snapshots *s, uint32_t from, uint32_t to, xvm_state state)
+{
+    xvm_protection protection;
+
+    for (stretch run = {from, 0}; run.end < to;) {
+        run = run_at(s, run.end, &protection);
+        if (run.state != (uint32_t)state)
+            return false;
+    }
+    return true;
+}
+
+static void take_stretch(xvm_snapshots *s, uint32_t from, uint32_t to, xvm_state state)
+{
+    size_t offset = s->offset + ((size_t)from << s->page_shift);
+    size_t size = (size_t)(to - from) << s->page_shift;
+
+    if (is_so(s, from, to, state))
+        return;
+    if (state == XVM_GUARD)
+        (void)xvm_guard(s->region, offset, size);
+    else
+        (void)xvm_decommit(s->region, offset, size);
+    clear(s, from, to);
 }
 
 void xvm_os_snapshots_take_away(xvm_snapshots *s, part states)
@@ -218,5 +232,5 @@ void xvm_os_snapshots_take_away(xvm_snapshots *s, part states)
 
     for (uint32_t from = 0; from < s->pages; from = (at++)->end)
         if (at->state != XVM_COMMITTED)
-            take_run(s, from, at->end, (xvm_state)at->state);
+            take_stretch(s, from, at->end, (xvm_state)at->state);
 }

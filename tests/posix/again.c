@@ -33,3 +33,8 @@ unsigned process_id(void)
 {
     return (unsigned)getpid();
 }
+
+const char *folder_in_memory(void)
+{
+    return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL;
+}

@@ -29,3 +29,8 @@ unsigned process_id(void)
 {
     return GetCurrentProcessId();
 }
+
+const char *folder_in_memory(void)
+{
+    return NULL;
+}
