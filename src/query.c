@@ -143,6 +143,28 @@ xvm_status xvm_query(const void *address, xvm_span *out)
     return xvm_os_fail_at(&site, answer);
 }
 
+/* --- a run of a region ------------------------------------------------------------------------ */
+
+xvm_status xvm_region_run(const xvm_region *region, size_t offset, xvm_run *out)
+{
+    xvm_os_site site = {.call = "region_run", .operation = XVM_OS_QUERY, .size = offset};
+    xvm_os_found found;
+    xvm_span span;
+    xvm_os_run run;
+
+    if (out != NULL)
+        *out = (xvm_run){0};
+    if (out == NULL || region == NULL || offset >= region->size)
+        return xvm_os_fail_at(&site, (xvm_os_answer){XVM_E_INVALID, 0});
+    run = xvm_os_pagemap_run(region, offset >> region->own.page_shift, region->own.pages);
+    found = (xvm_os_found){.from = run.from << region->own.page_shift,
+                           .to = run.to << region->own.page_shift,
+                           .state = run.state};
+    span = span_of_region(&found);
+    *out = (xvm_run){found.from, span.size, span.state, span.protection, span.locked};
+    return XVM_OK;
+}
+
 /* --- all of them ------------------------------------------------------------------------------ */
 
 typedef struct walk {

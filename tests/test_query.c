@@ -241,6 +241,62 @@ TEST(resident_follows_use)
     CHECK(xvm_release(&r) == XVM_OK);
 }
 
+/* Run by run, every page once; the runs that are expected. */
+static void check_runs(const xvm_region *r, const xvm_run *expected, size_t count)
+{
+    size_t offset = 0;
+    xvm_run run;
+
+    for (size_t i = 0; i < count; i++, offset += run.size) {
+        CHECK_EQUAL(xvm_region_run(r, offset + page - 1, &run), XVM_OK);
+        CHECK_EQUAL(run.offset, offset);
+        CHECK_EQUAL(run.size, expected[i].size);
+        CHECK_EQUAL(run.state, expected[i].state);
+        CHECK_EQUAL(run.protection, expected[i].protection);
+        CHECK_EQUAL(run.locked, expected[i].locked);
+    }
+    CHECK_EQUAL(offset, r->size);
+}
+
+TEST(a_region_tells_its_runs_without_the_system)
+{
+    xvm_region r = reserve_named(PAGES, "asked");
+    size_t p = page;
+
+    check_runs(&r, &(xvm_run){0, r.size, XVM_RESERVED, XVM_NO_ACCESS, 0}, 1);
+    CHECK(xvm_commit(&r, 0, 8 * p) == XVM_OK);
+    CHECK(xvm_guard(&r, 3 * p, p) == XVM_OK);
+    CHECK(xvm_protect(&r, 4 * p, 2 * p, XVM_READ) == XVM_OK);
+    CHECK(xvm_lock(&r, 7 * p, p) == XVM_OK);
+    CHECK(xvm_inject("*@1+") == XVM_OK); /* nothing is asked */
+    check_runs(&r,
+               (xvm_run[]){{0, 3 * p, XVM_COMMITTED, XVM_READ_WRITE, 0},
+                           {0, p, XVM_GUARD, XVM_NO_ACCESS, 0},
+                           {0, 2 * p, XVM_COMMITTED, XVM_READ, 0},
+                           {0, p, XVM_COMMITTED, XVM_READ_WRITE, 0},
+                           {0, p, XVM_COMMITTED, XVM_READ_WRITE, p},
+                           {0, r.size - 8 * p, XVM_RESERVED, XVM_NO_ACCESS, 0}},
+               6);
+    CHECK_EQUAL(xvm_injected(), 0);
+    CHECK(xvm_inject(NULL) == XVM_OK);
+    CHECK(xvm_release(&r) == XVM_OK);
+}
+
+TEST(a_run_outside_of_a_region_is_invalid)
+{
+    xvm_region r = reserve_named(PAGES, "asked"), none = {0};
+    xvm_run run = {.size = 1};
+
+    CHECK_EQUAL(xvm_region_run(&r, r.size, &run), XVM_E_INVALID);
+    CHECK_EQUAL(run.size, 0);
+    CHECK_EQUAL(xvm_region_run(&r, SIZE_MAX, &run), XVM_E_INVALID);
+    CHECK_EQUAL(xvm_region_run(NULL, 0, &run), XVM_E_INVALID);
+    CHECK_EQUAL(xvm_region_run(&none, 0, &run), XVM_E_INVALID);
+    CHECK_EQUAL(xvm_region_run(&r, 0, NULL), XVM_E_INVALID);
+    CHECK_EQUAL(xvm_last_status(), XVM_E_INVALID);
+    CHECK(xvm_release(&r) == XVM_OK);
+}
+
 /* --- the register ----------------------------------------------------------------------------- */
 
 TEST(a_released_region_is_not_found)

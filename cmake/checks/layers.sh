@@ -22,7 +22,7 @@ may_include() {
 }
 
 plain='<(assert|limits|stdalign|stdbool|stddef|stdint|stdlib|string)\.h>' # C itself, nothing of a system
-clients=$(ls src/growth.c src/array.c src/arena.c src/pool*.[ch] src/snapshot.c src/heap/*.[ch] 2>/dev/null)
+clients=$(ls src/growth.c src/array.c src/arena.c src/pool*.[ch] src/snapshot/*.[ch] src/heap/*.[ch] 2>/dev/null)
 
 may_include '<(limits|stdbool|stddef|stdint|string)\.h>|"xvm/[a-z]+\.h"' include/xvm/*.h
 may_include '<[a-z_]+>|"xvm/xvm\.h"' include/xvm/*.hpp # C++ itself
@@ -40,9 +40,9 @@ done
 
 # What grows on regions uses them as anybody could: no way around the public calls.
 for file in $clients; do
-    may_include "$plain|\"(failure|heap|image|lock|pages|pool|tell|text|xvm/[a-z]+)\.h\"" "$file"
+    may_include "$plain|\"(failure|heap|image|lock|pages|pool|snapshot|tell|text|xvm/[a-z]+)\.h\"" "$file"
     forbid "a client of region.h that calls the system's half" "$(grep -nHE 'xvm_os_' "$file" |
-        grep -vE 'xvm_os_(fail_at|site|answer|cause|tell_[a-z]+|pool_[a-z_]+|heap_[a-z_]+|image(_[a-z]+)*|watch_forks|stop|[gs]et_error)|XVM_OS_TELL')"
+        grep -vE 'xvm_os_(fail_at|site|answer|cause|tell_[a-z]+|pool_[a-z_]+|heap_[a-z_]+|image(_[a-z]+)*|snapshots_[a-z_]+|watch_forks|stop|[gs]et_error)|XVM_OS_TELL|XVM_OS_SNAPSHOTS')"
 done
 
 # Examples, tools and benchmarks see what a user sees, and what lies beside them.

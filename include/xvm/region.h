@@ -458,6 +458,28 @@ typedef struct xvm_span {
     const char *name;          /* of a region: the static string of its options; otherwise NULL */
 } xvm_span;
 
+/* Equal pages of a region in a row. */
+typedef struct xvm_run {
+    size_t offset, size;       /* bytes, whole pages */
+    xvm_state state;           /* XVM_RESERVED, XVM_COMMITTED or XVM_GUARD */
+    xvm_protection protection; /* XVM_NO_ACCESS but for committed ones */
+    size_t locked;             /* bytes: 0 or size */
+} xvm_run;
+
+/* Looks pages of a region up, without a system call: run by run from 0 to the size, all of them.
+ *
+ * offset     bytes; rounded down to pages
+ * out        the run that begins with the page at offset and goes as far as the region knows its
+ *            pages to be equal; the next one may be equal, too. Cleared on failure
+ * result     what the region knows; right for pages that no other thread changes meanwhile
+ * errors     XVM_E_INVALID: region or out NULL, a region that holds nothing, an offset beyond it
+ * threads    any
+ * linux      nothing is asked: the region's own map of its pages, in constant time
+ * windows    the same
+ * since      0.5
+ */
+XVM_API xvm_status xvm_region_run(const xvm_region *region, size_t offset, xvm_run *out);
+
 /* Looks an address up: of a region, of any library, of anything in this process.
  *
  * address    any, also one that nobody has

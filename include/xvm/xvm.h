@@ -26,6 +26,7 @@
 #include "xvm/region.h"
 #include "xvm/ring.h"
 #include "xvm/share.h"
+#include "xvm/snapshot.h"
 #include "xvm/status.h"
 #include "xvm/system.h"
 #include "xvm/testing.h"
