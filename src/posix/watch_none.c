@@ -1,4 +1,5 @@
 /* watch_none.c - a system that does not note which pages are written. */
+#define _GNU_SOURCE
 #include <stddef.h>
 
 #include "call.h"

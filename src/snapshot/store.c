@@ -38,23 +38,28 @@ __attribute__((no_sanitize_address)) static void copy_unseen(void *to, const voi
 /* Past the caches, which keep what the program works with, and without reading what is overwritten. */
 typedef long long lanes __attribute__((vector_size(16), may_alias));
 
-#if defined(__SSE2__) && defined(__clang__)
-#define STORE_ASIDE(to, value) __builtin_nontemporal_store((value), (to))
-#elif defined(__SSE2__)
-#define STORE_ASIDE(to, value) __builtin_ia32_movntdq((to), (value))
+#ifdef __SSE2__
+static void store_aside(lanes *to, lanes value)
+{
+#ifdef __clang__
+    __builtin_nontemporal_store(value, to);
+#else
+    __builtin_ia32_movntdq(to, value);
+#endif
+}
 #endif
 
 static void copy_aside(void *to, const void *from, size_t size)
 {
-#ifdef STORE_ASIDE
+#ifdef __SSE2__
     const lanes *source = from;
     lanes *target = to;
 
     for (size_t i = 0; i < size / sizeof *target; i += 4) { /* a line of the cache */
-        STORE_ASIDE(target + i, source[i]);
-        STORE_ASIDE(target + i + 1, source[i + 1]);
-        STORE_ASIDE(target + i + 2, source[i + 2]);
-        STORE_ASIDE(target + i + 3, source[i + 3]);
+        store_aside(target + i, source[i]);
+        store_aside(target + i + 1, source[i + 1]);
+        store_aside(target + i + 2, source[i + 2]);
+        store_aside(target + i + 3, source[i + 3]);
     }
 #else
     memcpy(to, from, size);
@@ -63,7 +68,7 @@ static void copy_aside(void *to, const void *from, size_t size)
 
 void xvm_os_snapshots_copied(void)
 {
-#ifdef STORE_ASIDE
+#ifdef __SSE2__
     __builtin_ia32_sfence();
 #endif
 }

@@ -223,7 +223,7 @@ static xvm_status ask_for_what_there_is_not(void)
 {
     xvm_region r;
 
-    return xvm_reserve(&r, MiB, &(xvm_reserve_options){.flags = XVM_RESERVE_WATCHED});
+    return xvm_reserve(&r, MiB, &(xvm_reserve_options){.numa_node = 1 << 14});
 }
 
 /* --- containers ------------------------------------------------------------------------------- */
