@@ -119,7 +119,7 @@ typedef struct xvm_watch_info {
  *
  * out        filled; all zero when the region is not watched
  * result     a look at one moment
- * threads    any, but not beside xvm_watch_start, xvm_watch_stop and xvm_release
+ * threads    any, but not beside other calls on this watch, and xvm_release
  * since      0.5
  */
 XVM_API void xvm_watch_look(const xvm_region *region, xvm_watch_info *out);

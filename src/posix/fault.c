@@ -25,10 +25,10 @@ static int (*handler)(const void *address);
  * processors do not say. */
 IN_A_FAULT static bool is_write(const siginfo_t *info, const void *context)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__linux__) && (defined(__x86_64__) || defined(__i386__))
     (void)info;
     return (((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & 2) != 0;
-#elif defined(__aarch64__) && defined(__linux__)
+#elif defined(__linux__) && defined(__aarch64__)
     return (uintptr_t)info->si_addr != ((const ucontext_t *)context)->uc_mcontext.pc;
 #else
     (void)info;

@@ -198,13 +198,16 @@ xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *add
                                   void **reached)
 {
     xvm_os_scanned found[MOST];
+    size_t pages =
+        size / xvm_os_get_facts().page_size; /* the kernel has memory for what is asked */
+    size_t most = capacity < MOST ? capacity : MOST;
     uintptr_t start = (uintptr_t)address;
     xvm_os_scan q = {.size = sizeof q,
                      .flags = (renews ? XVM_OS_WRITE_PROTECT : 0) | XVM_OS_CHECK_ASYNC,
                      .start = start,
                      .end = start + size,
                      .vec = (uintptr_t)found,
-                     .vec_len = capacity < MOST ? capacity : MOST,
+                     .vec_len = pages < most ? pages : most,
                      .category_mask = XVM_OS_PAGE_WRITTEN,
                      .return_mask = XVM_OS_PAGE_WRITTEN};
     int saved = errno, code;

@@ -301,6 +301,50 @@ TEST(faults_of_others_end_the_program_as_ever)
     CHECK_EQUAL(xvm_release(&r), XVM_OK);
 }
 
+TEST(a_handler_that_cannot_be_had_is_no_watch)
+{
+    static const char *const scripts[] = {"sigaction@1", "sigaction@2"};
+    struct sigaction now;
+    xvm_region r;
+
+    set_handler(land, NULL);
+    page = xvm_page_size();
+    CHECK_EQUAL(xvm_reserve(&r, PAGES * page, NULL), XVM_OK);
+    CHECK_EQUAL(xvm_commit(&r, 0, r.size), XVM_OK);
+    for (int i = 0; i < 2; i++) {
+        CHECK(xvm_inject(scripts[i]) == XVM_OK);
+        CHECK(xvm_watch_start_by(&r, 0, r.size, XVM_WATCH_PROTECT) != XVM_OK);
+        CHECK_EQUAL(xvm_injected(), 1);
+        CHECK(xvm_inject(NULL) == XVM_OK);
+        CHECK(sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_sigaction == land);
+        put(&r, 3, 1);
+        CHECK_EQUAL(faults, 0);
+    }
+    CHECK_EQUAL(xvm_watch_start_by(&r, 0, r.size, XVM_WATCH_PROTECT), XVM_OK);
+    CHECK_EQUAL(xvm_release(&r), XVM_OK);
+}
+
+TEST(there_are_many_watches_and_then_no_more)
+{
+    enum { MANY = 1024 };
+    static xvm_region r[MANY + 1];
+    size_t first;
+
+    for (size_t i = 0; i < MANY; i++)
+        CHECK(start(&r[i], PAGES, XVM_WATCH_PROTECT));
+    CHECK(!start(&r[MANY], PAGES, XVM_WATCH_PROTECT));
+    CHECK_EQUAL(xvm_last_status(), XVM_E_UNSUPPORTED);
+    for (size_t i = 0; i < MANY; i += 100) {
+        put(&r[i], i % PAGES, 1);
+        CHECK_EQUAL(collect(&r[i], &first), 1);
+        CHECK_EQUAL(first, i % PAGES);
+    }
+    CHECK_EQUAL(xvm_watch_stop(&r[500]), XVM_OK);
+    CHECK(start(&r[MANY], PAGES, XVM_WATCH_PROTECT));
+    for (size_t i = 0; i <= MANY; i++)
+        CHECK_EQUAL(xvm_release(&r[i]), XVM_OK);
+}
+
 /* --- limits and interference ------------------------------------------------------------------ */
 
 /* Every second page is written until the kernel has no more mappings: then the rest is opened at once. */
