@@ -692,6 +692,7 @@ TEST(a_full_disk_is_told)
     xvm_heap *heap = make(0, 16 * MiB);
 
     (void)build(heap, 300, 2);
+    remove(path); /* of a process with the same number, which was killed */
     CHECK_EQUAL(xvm_inject("pwrite@1=28, WriteFile@1=112"), XVM_OK);
     CHECK_EQUAL(xvm_heap_save(heap, path), XVM_E_DISK_FULL);
     CHECK_EQUAL(xvm_injected(), 1);
