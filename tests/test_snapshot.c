@@ -283,6 +283,23 @@ TEST(a_rewind_forgets_what_came_after)
     end(&f);
 }
 
+TEST(what_a_restore_writes_is_no_change)
+{
+    uint64_t ids[5];
+    field f;
+
+    take_five(&f, ids);
+    for (size_t i = 0; i < 5; i++) {
+        fill(&f, 7, 7);
+        CHECK_EQUAL(xvm_decommit(&f.region, 3 * page, page), XVM_OK);
+        check_nth(&f, ids, i % 2 != 0 ? 4 : i);
+    }
+    CHECK_EQUAL(xvm_snapshots_restore(f.snapshots, ids[4]), XVM_OK);
+    (void)take(&f);
+    CHECK_EQUAL(use_of(&f).last, 0);
+    end(&f);
+}
+
 /* --- limits ----------------------------------------------------------------------------------- */
 
 TEST(above_the_count_the_oldest_goes)
@@ -373,6 +390,7 @@ TEST(zero_pages_cost_nothing)
         fill(&f, i, 0);
     (void)take(&f);
     CHECK_EQUAL(use_of(&f).bytes, 0);
+    CHECK(use_of(&f).committed < PAGES / 4 * page);
     end(&f);
 }
 
@@ -649,7 +667,7 @@ static bool begin_against(const char *script)
     if (f.snapshots == NULL) {
         look_at_process(&after);
         if (refused == 1)
-            CHECK_EQUAL(after.addresses, before.addresses);
+            CHECK(after.addresses == before.addresses || memory_is_emulated());
         else /* a watch whose end was refused goes on */
             CHECK_EQUAL(xvm_watch_stop(&f.region), XVM_OK);
         CHECK_EQUAL(xvm_snapshots_create(&f.snapshots, &f.region, NULL), XVM_OK);
