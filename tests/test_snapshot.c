@@ -394,6 +394,26 @@ TEST(zero_pages_cost_nothing)
     end(&f);
 }
 
+TEST(zero_pages_drop_nobody)
+{
+    field f;
+
+    page = xvm_page_size();
+    begin_with(&f, PAGES, NULL, &(xvm_snapshots_options){.max_bytes = 10 * page});
+    CHECK_EQUAL(xvm_commit(&f.region, 0, 32 * page), XVM_OK);
+    for (size_t i = 0; i < 8; i++)
+        fill(&f, i, 1);
+    (void)take(&f);
+    fill(&f, 0, 2);
+    (void)take(&f);
+    for (size_t i = 8; i < 10; i++) /* as copies they would need one slot more than is free */
+        fill(&f, i, 0);
+    (void)take(&f);
+    CHECK_EQUAL(use_of(&f).count, 3);
+    CHECK_EQUAL(use_of(&f).bytes, 9 * page);
+    end(&f);
+}
+
 TEST(trimmed_memory_is_given_back)
 {
     uint64_t ids[5];
