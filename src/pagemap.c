@@ -185,6 +185,8 @@ IN_A_FAULT unsigned xvm_os_pagemap_state(const xvm_region *region, size_t page)
     size_t simple = LOAD_ACQUIRE(&region->own.simple), index;
     unsigned state = XVM_OS_STATE_MIXED;
 
+    if (simple == XVM_OS_ALL_MAPPED)
+        return XVM_OS_STATE_MAPPED;
     if (simple != XVM_OS_IN_BOOK)
         return page < simple ? XVM_READ_WRITE : XVM_OS_STATE_RESERVED;
     for (int level = LEVELS - 1; level >= 0 && state == XVM_OS_STATE_MIXED; level--) {

@@ -299,7 +299,7 @@ static void give_up(xvm_region *region)
 /* The system's own watch has to be asked for when a region is reserved. */
 static bool works(const xvm_region *region, xvm_watch_method method)
 {
-    if (region->own.huge == XVM_HUGE_MUST_EXPLICIT)
+    if (region->own.huge == XVM_HUGE_MUST_EXPLICIT || LOAD(&region->own.mapped) != 0)
         return false;
     if (method == XVM_WATCH_SYSTEM && (region->own.flags & XVM_RESERVE_WATCHED) == 0)
         return false;

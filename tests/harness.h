@@ -127,6 +127,10 @@ bool memory_is_fake(void);
 /* True where there are none, or where they could be left out from now on. */
 bool has_no_light_guards(void);
 
+/* False where a store of many zeros that faults in its middle may go on at the wrong place when the fault
+ * has been handled: under qemu, whose DC ZVA leaves out bytes then. */
+bool zeroing_goes_on_after_faults(void);
+
 /* True where the system tells which pages are resident. */
 bool residency_is_known(void);
 

@@ -15,7 +15,9 @@
  *      (xvm_move). When it is committed anew it is zero, and counts only once it is written. What was
  *      locked or prefaulted may count. So may what a failed call has undone.
  *   3  Not at once after start: then no page counts as written.
- *   4  One watch for each region. The handle must stay where it is in memory while it is watched.
+ *   4  Views (share.h) are not watched: a region that has some cannot be, and what is written to one
+ *      that comes later is not reported.
+ *   5  One watch for each region. The handle must stay where it is in memory while it is watched.
  */
 #ifndef XVM_WATCH_H
 #define XVM_WATCH_H
@@ -48,7 +50,7 @@ typedef enum xvm_watch_reset {
  * offset,size  rounded outward to pages; of any state
  * result       every write to the range is seen from now on; no page counts as written
  * errors       XVM_E_INVALID: range. XVM_E_EXISTS: the region is watched already. XVM_E_UNSUPPORTED: no
- *              method works for this region. XVM_E_COMMIT_LIMIT, XVM_E_ADDRESS_SPACE: no memory for one
+ *              method works for this region, as with views or explicit huge pages in it. XVM_E_COMMIT_LIMIT, XVM_E_ADDRESS_SPACE: no memory for one
  *              bit for each page. XVM_E_MAP_LIMIT. On error nothing changed
  * threads      any that write, and others on other regions; no other call on this region meanwhile
  * linux        userfaultfd for write protection (6.7), without a privilege; else pages are protected

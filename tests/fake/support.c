@@ -124,6 +124,11 @@ bool memory_is_emulated(void)
     return true;
 }
 
+bool zeroing_goes_on_after_faults(void)
+{
+    return true;
+}
+
 bool has_no_light_guards(void)
 {
     fake_light_guards = false;

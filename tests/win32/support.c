@@ -228,6 +228,11 @@ bool memory_is_emulated(void)
     return GetProcAddress(GetModuleHandleA("ntdll.dll"), "wine_get_version") != NULL;
 }
 
+bool zeroing_goes_on_after_faults(void)
+{
+    return true;
+}
+
 bool has_no_light_guards(void)
 {
     return (xvm_system()->features & XVM_HAS_LIGHT_GUARDS) == 0;
