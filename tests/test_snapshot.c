@@ -398,6 +398,8 @@ TEST(zero_pages_drop_nobody)
 {
     field f;
 
+    if (!zeroing_goes_on_after_faults())
+        SKIP("this emulator leaves out bytes of a zeroing store that faults (DC ZVA)");
     page = xvm_page_size();
     begin_with(&f, PAGES, NULL, &(xvm_snapshots_options){.max_bytes = 10 * page});
     CHECK_EQUAL(xvm_commit(&f.region, 0, 32 * page), XVM_OK);

@@ -75,7 +75,7 @@ TEST(features_are_known_ones_and_agree)
 {
     const xvm_system_info *s = xvm_system();
 
-    CHECK(s->features < (uint64_t)XVM_HAS_WRITE_WATCH << 1);
+    CHECK(s->features < (uint64_t)XVM_HAS_MAP_INTO << 1);
     CHECK(!(s->features & XVM_HAS_LIGHT_GUARDS) || (s->features & XVM_HAS_FINE_SPARSE));
     CHECK(!(s->features & XVM_HAS_TRANSPARENT_HUGE) || s->thp_size != 0);
     CHECK(!(s->features & XVM_HAS_EXPLICIT_HUGE) || s->huge_page_size != 0);

@@ -115,8 +115,8 @@ static const struct {
     {XVM_HAS_FAULT_COUNTS, "fault_counts", "page faults are counted"},
     {XVM_HAS_CONTAINER, "container", "the limits of a container can be read"},
     {XVM_HAS_MOVE, "move", "large ranges move without a copy"},
-    {XVM_HAS_MAP_INTO, "map_into", "views may lie in part of a region"},
     {XVM_HAS_WRITE_WATCH, "write_watch", "the system sees which pages are written"},
+    {XVM_HAS_MAP_INTO, "map_into", "views may lie in part of a region"},
 };
 enum { FEATURES = sizeof features / sizeof *features };
 

@@ -232,4 +232,6 @@ XVM_API void xvm_share_close(xvm_share *share);
 }
 #endif
 
+#include "xvm/ring.h" /* rings over shares */
+
 #endif

@@ -51,9 +51,9 @@ typedef enum xvm_feature {
     XVM_HAS_FAULT_COUNTS = 1 << 11,    /* minor_faults and major_faults are known */
     XVM_HAS_CONTAINER = 1 << 12,       /* the container's limits, if any, can be read */
     XVM_HAS_MOVE = 1 << 13,            /* xvm_move of 1 MiB and more is faster than a copy */
-    XVM_HAS_MAP_INTO = 1 << 14,        /* views of shares may lie in part of a reserved region */
-    XVM_HAS_WRITE_WATCH = 1 << 15 /* the system sees by itself which pages are written; without it
+    XVM_HAS_WRITE_WATCH = 1 << 14, /* the system sees by itself which pages are written; without it
                                           xvm_watch_start protects them */
+    XVM_HAS_MAP_INTO = 1 << 15     /* views of shares may lie in part of a reserved region */
 } xvm_feature;
 
 /* Facts of the machine, asked for once. Page size and granularity are the real ones, whatever
