@@ -8,8 +8,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "aside.h"
 #include "image.h"
-#include "pages.h"
 #include "tell.h"
 
 enum {
@@ -103,20 +103,11 @@ static uint64_t sum_of(const void *bytes, size_t size)
 
 static xvm_os_answer make_buffer(xvm_os_image *image)
 {
-    size_t page = xvm_os_get_facts().page_size;
-    xvm_os_request request = {.size = round_up(BUFFER + 2 * XVM_OS_PATH_BYTES, page),
-                              .alignment = xvm_os_get_facts().granularity,
-                              .aside = 1};
     xvm_os_place place;
-    xvm_os_answer answer = xvm_os_reserve(&request, &place);
+    xvm_os_answer answer = take_aside(BUFFER + 2 * XVM_OS_PATH_BYTES, &place);
 
     if (answer.status != XVM_OK)
         return answer;
-    answer = xvm_os_commit(XVM_OS_BOOKKEEPING, place.base, request.size);
-    if (answer.status != XVM_OK) {
-        (void)xvm_os_release(place.os_base, place.os_size);
-        return answer;
-    }
     image->buffer = place.base;
     image->os_base = place.os_base;
     image->os_size = place.os_size;

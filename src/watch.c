@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "aside.h"
 #include "lock.h"
-#include "pages.h"
 #include "range.h"
 #include "watch.h"
 #include "watched.h"
@@ -238,22 +238,12 @@ bool xvm_os_watch_closes(const xvm_region *region)
 static xvm_os_answer make_record(xvm_region *region, range r, xvm_watch_method method,
                                  xvm_os_watched **out)
 {
-    size_t page = xvm_os_get_facts().page_size,
-           words = (r.to - r.from + XVM_OS_BITS - 1) / XVM_OS_BITS;
-    xvm_os_request request = {.size =
-                                  round_up(sizeof(xvm_os_watched) + words * sizeof(size_t), page),
-                              .alignment = xvm_os_get_facts().granularity,
-                              .aside = 1};
+    size_t words = (r.to - r.from + XVM_OS_BITS - 1) / XVM_OS_BITS;
     xvm_os_place place;
-    xvm_os_answer answer = xvm_os_reserve(&request, &place);
+    xvm_os_answer answer = take_aside(sizeof(xvm_os_watched) + words * sizeof(size_t), &place);
 
     if (answer.status != XVM_OK)
         return answer;
-    answer = xvm_os_commit(XVM_OS_BOOKKEEPING, place.base, request.size);
-    if (answer.status != XVM_OK) {
-        (void)xvm_os_release(place.os_base, place.os_size);
-        return answer;
-    }
     *out = place.base;
     **out = (xvm_os_watched){.region = region,
                              .method = method,

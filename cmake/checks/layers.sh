@@ -29,12 +29,12 @@ may_include '<[a-z_]+>|"xvm/xvm\.h"' include/xvm/*.hpp # C++ itself
 may_include "$plain|\"xvm/[a-z]+\.h\"" src/pages.h src/os.h
 may_include "$plain|\"(lock|os|pagemap|xvm/[a-z]+)\.h\"" src/watch.h
 may_include "$plain|\"(lock|range|xvm/[a-z]+)\.h\"" src/watched.h
-may_include "$plain|\"(os|pages|thread_id|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h src/text.h src/image.h
+may_include "$plain|\"(os|pages|thread_id|xvm/[a-z]+)\.h\"" src/lock.h src/tell.h src/failure.h src/pagemap.h src/budget.h src/register.h src/text.h src/image.h src/aside.h
 may_include '<.*>|"(call|cgroup|kept|lock|os|pages|path|read|scan|shared|tell|thread_id)\.h"' src/posix/*.[ch] src/win32/*.[ch]
 for file in src/*.c; do
     case $clients in
     *"$file"*) ;;
-    *) may_include "$plain|\"(budget|failure|image|lock|os|pagemap|pages|range|register|tell|text|watch|watched|xvm/[a-z]+)\.h\"" "$file" ;;
+    *) may_include "$plain|\"(aside|budget|failure|image|lock|os|pagemap|pages|range|register|tell|text|watch|watched|xvm/[a-z]+)\.h\"" "$file" ;;
     esac
 done
 

@@ -1,8 +1,7 @@
-/* watch_none.c - a system that does not note which pages are written. */
-#define _GNU_SOURCE
+/* watch_none.c - a system that does not note which pages are written; the fake one of the tests, too. */
 #include <stddef.h>
 
-#include "call.h"
+#include "os.h"
 
 static const xvm_os_answer LACKING = {XVM_E_UNSUPPORTED, 0};
 

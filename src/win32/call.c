@@ -65,15 +65,16 @@ typedef union newer {
     prefetch prefetch;
 } newer;
 
-/* In kernelbase; kernel32 does not pass all of it on. */
-static newer find_newer(const char *name)
+FARPROC xvm_os_find_newer(const char *name)
 {
-    newer known = {NULL};
     HMODULE module = GetModuleHandleA("kernelbase.dll");
 
-    if (module != NULL)
-        known.found = GetProcAddress(module, name);
-    return known;
+    return module != NULL ? GetProcAddress(module, name) : NULL;
+}
+
+static newer find_newer(const char *name)
+{
+    return (newer){xvm_os_find_newer(name)};
 }
 
 int xvm_os_virtual_alloc_aligned(size_t size, size_t alignment, DWORD type, void **got)

@@ -33,6 +33,9 @@ static inline DWORD failure(void)
     return code != 0 ? code : ERROR_GEN_FAILURE;
 }
 
+/* A function that older systems lack: NULL. In kernelbase; kernel32 does not pass all of them on. */
+FARPROC xvm_os_find_newer(const char *name);
+
 /* *got is set on 0 only. */
 int xvm_os_virtual_alloc(xvm_os_operation why, void *address, size_t size, DWORD type,
                          DWORD protection, void **got);

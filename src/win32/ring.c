@@ -24,7 +24,7 @@ enum { TRIES = 16, READ_WRITE = FILE_MAP_READ | FILE_MAP_WRITE };
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
-/* Of kernelbase; kernel32 passes neither on. The last parameters are none. */
+/* The last parameters are none. */
 typedef void *(WINAPI *virtual_alloc2)(HANDLE, void *, SIZE_T, ULONG, ULONG, void *, ULONG);
 typedef void *(WINAPI *map_view_of_file3)(HANDLE, HANDLE, void *, ULONG64, SIZE_T, ULONG, ULONG,
                                           void *, ULONG);
@@ -37,12 +37,7 @@ typedef union newer {
 
 static newer find_newer(const char *name)
 {
-    newer known = {NULL};
-    HMODULE module = GetModuleHandleA("kernelbase.dll");
-
-    if (module != NULL)
-        known.found = GetProcAddress(module, name);
-    return known;
+    return (newer){xvm_os_find_newer(name)};
 }
 
 static int reserve_placeholder(size_t size, void **got)
@@ -66,13 +61,7 @@ static int reserve_placeholder(size_t size, void **got)
 
 static int unmap(void *address, size_t size)
 {
-    DWORD before = GetLastError();
-    DWORD code = refused(XVM_OS_MAP, "UnmapViewOfFile", size, ERROR_NOT_ENOUGH_MEMORY);
-    int injected = code != 0;
-
-    if (!injected && !UnmapViewOfFile(address))
-        code = failure();
-    return told(XVM_OS_MAP, "UnmapViewOfFile", address, size, code, before, injected);
+    return xvm_os_unmap(address, size).code;
 }
 
 /* Bytes of a share, and where they are to be. */

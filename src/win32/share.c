@@ -17,9 +17,7 @@ enum { NAME = 96, READ_WRITE = FILE_MAP_READ | FILE_MAP_WRITE };
 
 static DWORD failure_of(bool worked)
 {
-    DWORD code = worked ? 0 : GetLastError();
-
-    return worked || code != 0 ? code : ERROR_GEN_FAILURE;
+    return worked ? 0 : failure();
 }
 
 /* A section of a file, or of the page file. One that was there already is an error. */

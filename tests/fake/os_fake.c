@@ -546,54 +546,7 @@ size_t xvm_os_huge(const void *address, size_t size)
     return 0;
 }
 
-/* --- which pages were written: never seen ----------------------------------------------------- */
-
-static const xvm_os_answer LACKING = {XVM_E_UNSUPPORTED, 0};
-
-int xvm_os_can_track(xvm_watch_method method)
-{
-    (void)method;
-    return 0;
-}
-
-xvm_os_answer xvm_os_track(xvm_watch_method method, void *address, size_t size)
-{
-    (void)method;
-    (void)address;
-    (void)size;
-    return LACKING;
-}
-
-xvm_os_answer xvm_os_untrack(xvm_watch_method method, void *address, size_t size)
-{
-    (void)method;
-    (void)address;
-    (void)size;
-    return LACKING;
-}
-
-xvm_os_answer xvm_os_arm(xvm_watch_method method, void *address, size_t size)
-{
-    (void)method;
-    (void)address;
-    (void)size;
-    return LACKING;
-}
-
-xvm_os_answer xvm_os_take_written(xvm_watch_method method, int renews, void *address, size_t size,
-                                  xvm_os_piece *pieces, size_t capacity, size_t *count,
-                                  void **reached)
-{
-    (void)method;
-    (void)renews;
-    (void)address;
-    (void)size;
-    (void)pieces;
-    (void)capacity;
-    (void)count;
-    (void)reached;
-    return LACKING;
-}
+/* --- writes that fault: none is caught ----------------------------------------------------- */
 
 int xvm_os_open_faulted(void *address, size_t size, xvm_protection protection)
 {
@@ -606,7 +559,7 @@ int xvm_os_open_faulted(void *address, size_t size, xvm_protection protection)
 xvm_os_answer xvm_os_catch_writes(int (*handle)(const void *address))
 {
     (void)handle;
-    return LACKING;
+    return (xvm_os_answer){XVM_E_UNSUPPORTED, 0};
 }
 
 /* --- limits and the map ----------------------------------------------------------------------- */
