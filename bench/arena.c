@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "peers.h"
 #include "xvm/xvm.h"
 
@@ -119,19 +120,6 @@ static void run_pairs(size_t side, bool written)
 }
 
 /* --- measuring -------------------------------------------------------------------------------- */
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare);
-    return values[count / 2];
-}
 
 static const char *name_of(size_t side)
 {

@@ -20,6 +20,7 @@
 
 #include "array_peers.h"
 #include "bare.h"
+#include "measure.h"
 #include "xvm/xvm.h"
 
 enum { ROUNDS = 5, SMOKE_ROUNDS = 2, ARRAYS = 100000, SMOKE_ARRAYS = 500, PART = 64 << 10 };
@@ -28,34 +29,10 @@ typedef XVM_ARRAY(uint64_t) words;
 
 static bool csv, smoke;
 
-static void must(xvm_status status, const char *call)
-{
-    char why[400];
-
-    if (status == XVM_OK)
-        return;
-    (void)xvm_explain(why, sizeof why);
-    fprintf(stderr, "%s: %s\n", call, why);
-    exit(1);
-}
-
 static void must_push(const void *address)
 {
     if (address == NULL)
         must(xvm_last_status(), "push");
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare);
-    return values[count / 2];
 }
 
 /* --- memory that was there before ------------------------------------------------------------- */

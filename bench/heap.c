@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "peers.h"
 #include "plot.h"
 #include "sizes.h"
@@ -520,19 +521,6 @@ enum { WORKLOADS = sizeof workloads / sizeof *workloads };
 static bool takes_part(const workload *w, const peer *p)
 {
     return w->sides == ALL ? p->begin == NULL : w->sides == WITH_HEAPS || p->begin != NULL;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare);
-    return values[count / 2];
 }
 
 /* Nanoseconds for one operation of a side; side 0 is the heap, which says what the sum must be. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "xvm/xvm.h"
 
 enum { ROUNDS = 5, MiB = 1 << 20, PATH = 512 };
@@ -129,17 +130,9 @@ static void run(xvm_heap **heap, int round, size_t count)
     free(blocks);
 }
 
-static int by_value(const void *a, const void *b)
+static double median_of(what w)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(what w)
-{
-    qsort(times[w], ROUNDS, sizeof(double), by_value);
-    return times[w][ROUNDS / 2];
+    return median(times[w], ROUNDS);
 }
 
 int main(int argc, char **argv)
@@ -162,10 +155,10 @@ int main(int argc, char **argv)
     printf("%zu blocks, %zu MiB, a file of %.1f MiB\n", count, bytes / MiB,
            (double)length_of(path) / MiB);
     for (what w = SAVE; w < WHATS; w++)
-        printf("%-32s %8.1f ms\n", names[w], median(w));
+        printf("%-32s %8.1f ms\n", names[w], median_of(w));
     printf("save / fwrite %.2f, load / fread %.2f, rebuild / load %.2f\n",
-           median(SAVE) / median(WRITE), median(LOAD) / median(READ),
-           median(REBUILD) / median(LOAD));
+           median_of(SAVE) / median_of(WRITE), median_of(LOAD) / median_of(READ),
+           median_of(REBUILD) / median_of(LOAD));
     xvm_heap_destroy(heap);
     remove(path);
     remove(raw);

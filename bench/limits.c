@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "xvm/xvm.h"
 
 enum { MOST_ROUNDS = 101, SMOKE_ROUNDS = 3, CALLS = 100 };
@@ -31,19 +32,6 @@ static double run_round(void (*call)(void))
     for (int i = 0; i < CALLS; i++)
         call();
     return (double)(bare_now() - start) / CALLS;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare);
-    return values[count / 2];
 }
 
 int main(int argc, char **argv)

@@ -11,22 +11,12 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "xvm/xvm.h"
 
 enum { ROUNDS = 31, SMOKE_ROUNDS = 2, PAGES = 4000, STRIDE = 7 };
 
 static size_t page;
-
-static void must(xvm_status status, const char *call)
-{
-    char why[400];
-
-    if (status == XVM_OK)
-        return;
-    (void)xvm_explain(why, sizeof why);
-    fprintf(stderr, "%s: %s\n", call, why);
-    exit(1);
-}
 
 /* One way to do a thing to PAGES pages, each STRIDE pages behind the one before. */
 typedef struct way {
@@ -138,19 +128,6 @@ static double run_way(const way *w)
     end = bare_now();
     must(xvm_release(&r), "xvm_release");
     return (double)(end - start);
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare);
-    return values[count / 2];
 }
 
 /* Per page of so many: nanoseconds of both, and the ratio. */

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "peers.h"
 #include "xvm/xvm.h"
 
@@ -58,14 +59,6 @@ typedef struct measure {
     int threads, waiting, turn; /* the last two: a meeting of all threads */
     double times[MOST_THREADS][MOST_SIDES][ROUNDS];
 } measure;
-
-static void must(xvm_status status, const char *call)
-{
-    if (status == XVM_OK)
-        return;
-    fprintf(stderr, "%s: %s\n", call, xvm_status_text(status));
-    exit(1);
-}
 
 /* --- the patterns, once for each kind of side, so that inline functions are inline ------------- */
 
@@ -191,22 +184,6 @@ static void run_rounds(void *context, int thread)
     free(slots);
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(const double *values, size_t count)
-{
-    static double sorted[ROUNDS];
-
-    memcpy(sorted, values, count * sizeof *values);
-    qsort(sorted, count, sizeof *sorted, compare);
-    return sorted[count / 2];
-}
-
 /* The slower thread counts; side 0 is the pool. */
 static void evaluate(measure *m, double *times, double *ratios)
 {
@@ -221,9 +198,10 @@ static void evaluate(measure *m, double *times, double *ratios)
     for (size_t i = 0; i < m->count; i++) {
         for (size_t r = 0; r < m->rounds; r++)
             ratio[r] = slower[i][r] / slower[0][r];
-        times[i] = median(slower[i], m->rounds);
         ratios[i] = median(ratio, m->rounds);
     }
+    for (size_t i = 0; i < m->count; i++)
+        times[i] = median(slower[i], m->rounds);
 }
 
 static void print(const measure *m, const double *times, const double *ratios, bool csv)

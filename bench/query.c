@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "xvm/xvm.h"
 
 enum {
@@ -28,14 +29,6 @@ enum {
 
 static size_t rounds = ROUNDS, many = MANY;
 static bool csv;
-
-static void must(xvm_status status, const char *call)
-{
-    if (status == XVM_OK)
-        return;
-    fprintf(stderr, "%s: %s\n", call, xvm_status_text(status));
-    exit(1);
-}
 
 /* --- what is measured ------------------------------------------------------------------------- */
 
@@ -114,13 +107,6 @@ static void reserve_xvm(size_t calls)
 
 /* --- measuring -------------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Nanoseconds for one call: the median of the rounds. */
 static double measure(void (*run)(size_t calls), size_t calls)
 {
@@ -133,8 +119,7 @@ static double measure(void (*run)(size_t calls), size_t calls)
         run(calls);
         times[i] = (double)(bare_now() - start) / (double)calls;
     }
-    qsort(times, rounds, sizeof *times, compare);
-    return times[rounds / 2];
+    return median(times, rounds);
 }
 
 static void print(const char *name, double bare, double xvm)

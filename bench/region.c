@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "xvm/xvm.h"
 
 enum { MOST_ROUNDS = 301, MOST_CALLS = 256, SMOKE_ROUNDS = 3 };
@@ -33,14 +34,6 @@ typedef struct measure {
     void (*before)(field *f), (*run)(field *f), (*after)(field *f);
     size_t size, calls;
 } measure;
-
-static void must(xvm_status status, const char *call)
-{
-    if (status == XVM_OK)
-        return;
-    fprintf(stderr, "%s: %s\n", call, xvm_status_text(status));
-    exit(1);
-}
 
 static void *range(field *f, size_t i)
 {
@@ -165,19 +158,6 @@ static double run_round(const measure *m, field *f)
     end = bare_now();
     m->after(f);
     return (double)(end - start) / (double)f->calls;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare);
-    return values[count / 2];
 }
 
 static void print_size(size_t size)

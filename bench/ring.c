@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "ring_bare.h"
 #include "xvm/xvm.h"
 
@@ -32,30 +33,6 @@ enum { MADE = 101, SMOKE_MADE = 3 };
 
 static size_t rounds = ROUNDS, many = MANY;
 static bool csv;
-
-static void must(xvm_status status, const char *call)
-{
-    char why[400];
-
-    if (status == XVM_OK)
-        return;
-    (void)xvm_explain(why, sizeof why);
-    fprintf(stderr, "%s: %s\n", call, why);
-    exit(1);
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare);
-    return values[count / 2];
-}
 
 /* --- messages --------------------------------------------------------------------------------- */
 

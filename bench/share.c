@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "shared.h"
 #include "xvm/xvm.h"
 
@@ -29,14 +30,6 @@ static xvm_region region;
 static intptr_t memory;
 static unsigned char *place;
 static char bare_names[2][40], names[2][40]; /* made here and now, and held */
-
-static void must(xvm_status status, const char *call)
-{
-    if (status == XVM_OK)
-        return;
-    fprintf(stderr, "%s: %s\n", call, xvm_status_text(status));
-    exit(1);
-}
 
 /* --- what is measured ------------------------------------------------------------------------- */
 
@@ -125,13 +118,6 @@ static void open_xvm(void)
 
 /* --- measuring -------------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double time_of(void (*run)(void))
 {
     uint64_t start = bare_now();
@@ -150,10 +136,8 @@ static void measure(const char *name, void (*bare)(void), void (*xvm)(void))
         times[0][i] = time_of(bare);
         times[1][i] = time_of(xvm);
     }
-    qsort(times[0], rounds, sizeof(double), compare);
-    qsort(times[1], rounds, sizeof(double), compare);
-    a = times[0][rounds / 2];
-    b = times[1][rounds / 2];
+    a = median(times[0], rounds);
+    b = median(times[1], rounds);
     printf(csv ? "%s,%.1f,%.1f,%.3f\n" : "%-32s %10.0f %10.0f %8.2f\n", name, a, b, b / a);
 }
 

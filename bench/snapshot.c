@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "freeze.h"
 #include "peers.h"
 #include "xvm/xvm.h"
@@ -28,27 +29,6 @@ typedef struct bench {
     size_t size, page, pages, dirty, rounds;
     uint64_t seed;
 } bench;
-
-static void must(xvm_status status, const char *call)
-{
-    if (status == XVM_OK)
-        return;
-    fprintf(stderr, "%s: %s\n", call, xvm_status_text(status));
-    exit(1);
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *times, size_t count)
-{
-    qsort(times, count, sizeof *times, compare);
-    return times[count / 2];
-}
 
 /* --- the steps -------------------------------------------------------------------------------- */
 

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "measure.h"
 #include "freeze.h"
 #include "xvm/xvm.h"
 
@@ -41,14 +42,6 @@ static bool works[WAYS];
 static xvm_region region;
 static unsigned char *copy;
 static unsigned char value;
-
-static void must(xvm_status status, const char *call)
-{
-    if (status == XVM_OK)
-        return;
-    fprintf(stderr, "%s: %s\n", call, xvm_status_text(status));
-    exit(1);
-}
 
 /* --- the ways --------------------------------------------------------------------------------- */
 
@@ -150,27 +143,14 @@ static void measure_all(void)
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-    qsort(values, rounds, sizeof *values, by_size);
-    return values[rounds / 2];
-}
-
 static double ms_for_gib(double *values)
 {
-    return median(values) / 1e6 * (double)(1 << 30) / (double)size;
+    return median(values, rounds) / 1e6 * (double)(1 << 30) / (double)size;
 }
 
 static double ns_for_page(times *t, int share)
 {
-    return (median(t->write[share]) - median(found[COMPARE].write[share])) /
+    return (median(t->write[share], rounds) - median(found[COMPARE].write[share], rounds)) /
            (double)pages_of(share);
 }
 
