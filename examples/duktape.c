@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "guest.h"
 #include <xvm/xvm.h>
 
 enum { CAP = 16 << 20 };
@@ -98,16 +99,6 @@ static bool run_all(duk_context *js)
     return true;
 }
 
-/* A closed context has left nothing behind. */
-static bool is_empty(const xvm_heap *heap)
-{
-    xvm_heap_stats s;
-
-    xvm_heap_get_stats(heap, &s);
-    printf("blocks left: %zu, refusals: %s\n", s.live_blocks, s.failures != 0 ? "some" : "none");
-    return xvm_heap_check(heap) == XVM_OK && s.live_blocks == 0 && s.failures != 0;
-}
-
 int main(void)
 {
     xvm_heap_options options = {
@@ -123,7 +114,7 @@ int main(void)
         done = run_all(js);
         duk_destroy_heap(js);
     }
-    done = is_empty(heap) && done;
+    done = guest_left(heap) && done;
     xvm_heap_destroy(heap);
     return done ? 0 : 1;
 }

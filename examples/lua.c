@@ -8,6 +8,7 @@
 #include <lualib.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include "guest.h"
 #include <xvm/xvm.h>
 
 enum { CAP = 16 << 20 };
@@ -122,16 +123,6 @@ static bool use_state(lua_State *lua)
     return lua_pcall(lua, 0, 0, 0) == LUA_OK && run_all(lua);
 }
 
-/* A closed state has left nothing behind. */
-static bool is_empty(const xvm_heap *heap)
-{
-    xvm_heap_stats s;
-
-    xvm_heap_get_stats(heap, &s);
-    printf("blocks left: %zu, refusals: %s\n", s.live_blocks, s.failures != 0 ? "some" : "none");
-    return xvm_heap_check(heap) == XVM_OK && s.live_blocks == 0 && s.failures != 0;
-}
-
 int main(void)
 {
     xvm_heap_options options = {.max_size = CAP, .flags = XVM_HEAP_SINGLE_THREAD, .name = "lua"};
@@ -146,7 +137,7 @@ int main(void)
         done = use_state(lua);
         lua_close(lua);
     }
-    done = is_empty(heap) && done;
+    done = guest_left(heap) && done;
     xvm_heap_destroy(heap);
     return done ? 0 : 1;
 }

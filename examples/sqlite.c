@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include "guest.h"
 #include <xvm/xvm.h>
 
 enum { CAP = 16 << 20 };
@@ -154,16 +155,6 @@ static bool use_database(void)
 
 /* --- the heap --------------------------------------------------------------------------------- */
 
-/* SQLite has left nothing behind. */
-static bool is_empty(void)
-{
-    xvm_heap_stats s;
-
-    xvm_heap_get_stats(heap, &s);
-    printf("blocks left: %zu, refusals: %s\n", s.live_blocks, s.failures != 0 ? "some" : "none");
-    return xvm_heap_check(heap) == XVM_OK && s.live_blocks == 0 && s.failures != 0;
-}
-
 int main(void)
 {
     bool done;
@@ -173,7 +164,7 @@ int main(void)
     done = sqlite3_config(SQLITE_CONFIG_MALLOC, &on_heap) == SQLITE_OK &&
            sqlite3_initialize() == SQLITE_OK && use_database();
     done = sqlite3_shutdown() == SQLITE_OK && done;
-    done = is_empty() && done;
+    done = guest_left(heap) && done;
     xvm_heap_destroy(heap);
     return done ? 0 : 1;
 }

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include "guest.h"
 #include <xvm/xvm.h>
 
 /* --- what the macros call --------------------------------------------------------------------- */
@@ -136,15 +137,6 @@ static bool use_map(void)
 
 /* --- the heap --------------------------------------------------------------------------------- */
 
-static bool is_empty(void)
-{
-    xvm_heap_stats s;
-
-    xvm_heap_get_stats(heap, &s);
-    printf("blocks left: %zu, refusals: %s\n", s.live_blocks, s.failures != 0 ? "some" : "none");
-    return xvm_heap_check(heap) == XVM_OK && s.live_blocks == 0 && s.failures != 0;
-}
-
 static bool with_heap(const char *name, bool (*use)(void))
 {
     bool done;
@@ -152,7 +144,7 @@ static bool with_heap(const char *name, bool (*use)(void))
     if (xvm_heap_create(&heap, &(xvm_heap_options){.max_size = CAP, .name = name}) != XVM_OK)
         return false;
     done = use();
-    done = is_empty() && done;
+    done = guest_left(heap) && done;
     xvm_heap_destroy(heap);
     return done;
 }

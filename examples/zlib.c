@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include "guest.h"
 #include <xvm/xvm.h>
 #include <zlib.h>
 
@@ -115,16 +116,6 @@ static int fill_and_use(xvm_heap *heap)
 
 /* --- the heap --------------------------------------------------------------------------------- */
 
-/* zlib has left nothing behind. */
-static bool is_empty(const xvm_heap *heap)
-{
-    xvm_heap_stats s;
-
-    xvm_heap_get_stats(heap, &s);
-    printf("blocks left: %zu, refusals: %s\n", s.live_blocks, s.failures != 0 ? "some" : "none");
-    return xvm_heap_check(heap) == XVM_OK && s.live_blocks == 0 && s.failures != 0;
-}
-
 int main(void)
 {
     int first, second;
@@ -136,7 +127,7 @@ int main(void)
     write_text();
     first = fill_and_use(heap);
     second = fill_and_use(heap);
-    done = is_empty(heap) && first != 0 && second == first;
+    done = guest_left(heap) && first != 0 && second == first;
     xvm_heap_destroy(heap);
     return done ? 0 : 1;
 }
