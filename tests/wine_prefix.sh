@@ -28,7 +28,9 @@ up() {
         make_prefix
         echo "$key" > "$WINEPREFIX/.ready"
     fi
-    wineserver -p60 || true # stays up between tests; fails when it is up already
+    # It stays up while other presets are tested: a server that a test starts has CTest's pipe, and CTest takes the test
+    # for running until that server ends. Fails when one is up already.
+    wineserver -p3600 || true
     # Wine exits 0 when it cannot load a 32-bit program at all: ask for output, or every test would pass unrun.
     if [ -z "$(wine "$1" --list 2>/dev/null)" ]; then
         echo "Wine cannot run $1. (32-bit programs need the DLLs of scripts/wine32.sh in XVM_WINE32_DLLS.)"
